@@ -1,0 +1,470 @@
+//! Commands on documents and members: CREATE, SAVE, SET, GET, MGET, UPDATE, DEL.
+
+use std::collections::{HashMap, HashSet};
+
+use smallvec::SmallVec;
+
+use super::args::exclusive;
+use super::{Access, Arg, Call, Command, Keys, Kind};
+use crate::host::Effect;
+use crate::json::{self, Kind as Json};
+use crate::path::{Path, Step};
+use crate::{Document, Error, Groups};
+
+const KEY: Arg = Arg::new("key", Kind::Key);
+const NX: Arg = Arg::token("NX");
+const XX: Arg = Arg::token("XX");
+
+pub(super) static CREATE: Command = Command {
+    name: "CREATE",
+    subcommand: None,
+    summary: "Creates a document, or replaces the one that is there.",
+    access: Access::Grow,
+    groups: Groups::CREATE,
+    below: None,
+    keys: Keys::First,
+    args: &[KEY, Arg::new("json", Kind::Json), NX.optional()],
+    norefresh: true,
+    creates: true,
+    reply: "OK; nil when there is a document and NX was given",
+    run: create,
+};
+
+fn create(call: &mut Call<'_>) -> Result<(), Error> {
+    let key = call.args.word()?;
+    let text = call.args.json(0)?;
+    let mut condition = None;
+    while let Some(option) = call.option()? {
+        condition = Some(option);
+    }
+    if put(call, key, &text, condition)? { call.reply.ok() } else { call.reply.null() }
+    Ok(())
+}
+
+/// Makes `text` the whole document under `key`, unless `NX` or `XX` forbids it; whether it did.
+fn put<'a>(call: &mut Call<'a>, key: &'a [u8], text: &[u8], condition: Option<&str>) -> Result<bool, Error> {
+    match (call.host.edit(key)?, condition) {
+        (Some(_), Some("NX")) | (None, Some("XX")) => return Ok(false),
+        (Some(document), _) => {
+            document.replace(text)?;
+            let header = document.header();
+            call.touch(key, Effect::Changed, header);
+        }
+        (None, _) => insert(call, key, text)?,
+    }
+    Ok(true)
+}
+
+fn insert<'a>(call: &mut Call<'a>, key: &'a [u8], text: &[u8]) -> Result<(), Error> {
+    call.check_policy(key)?;
+    let document = Document::new(text, call.now)?;
+    let header = document.header();
+    call.host.insert(key, document)?;
+    call.touch(key, Effect::Created, header);
+    Ok(())
+}
+
+pub(super) static SAVE: Command = Command {
+    name: "SAVE",
+    subcommand: None,
+    summary: "Saves a document: creates it, or replaces the named members of the one that is there.",
+    access: Access::Grow,
+    groups: Groups::CREATE.union(Groups::UPDATE),
+    below: None,
+    keys: Keys::First,
+    args: &[
+        KEY,
+        Arg::new("json", Kind::Json),
+        XX.optional(),
+        Arg::new(
+            "only",
+            Kind::Block(&[
+                Arg::token("ONLY"),
+                Arg::new("count", Kind::Integer),
+                Arg::new("name", Kind::Json).optional().multiple(),
+            ]),
+        )
+        .optional(),
+    ],
+    norefresh: true,
+    creates: true,
+    reply: "OK; nil when there is no document and XX was given",
+    run: save,
+};
+
+fn save(call: &mut Call<'_>) -> Result<(), Error> {
+    let key = call.args.word()?;
+    let text = call.args.json(0)?;
+    let mut existing = None;
+    let mut only = None;
+    while let Some(option) = call.option()? {
+        if option == "XX" {
+            existing = Some(option);
+        } else {
+            only = Some(member_names(call)?);
+        }
+    }
+    let Some(only) = only else {
+        if put(call, key, &text, existing)? { call.reply.ok() } else { call.reply.null() }
+        return Ok(());
+    };
+    need_object(&text)?;
+    match call.host.edit(key)? {
+        Some(document) => {
+            need_object(document.text())?;
+            let merged = merge_members(document.text(), &text, &only);
+            // Saving without a change keeps a document alive all the same; nothing was written then.
+            let effect = if merged == document.text() { Effect::Read } else { Effect::Changed };
+            if effect == Effect::Changed {
+                document.replace(&merged)?;
+            }
+            let header = document.header();
+            call.touch(key, effect, header);
+        }
+        None if existing.is_some() => {
+            call.reply.null();
+            return Ok(());
+        }
+        None => insert(call, key, &text)?,
+    }
+    call.reply.ok();
+    Ok(())
+}
+
+/// The names after `ONLY`, canonical and quoted.
+fn member_names(call: &mut Call<'_>) -> Result<HashSet<Vec<u8>>, Error> {
+    let count = call.args.integer(0..=i64::from(u32::MAX), "ONLY takes the number of names that follow")?;
+    let mut names = HashSet::new();
+    for _ in 0..count {
+        let name = call.args.json(0)?;
+        if json::kind(&name) != Json::String {
+            return Err(Error::argument(&name, "a member's name is a JSON string"));
+        }
+        names.insert(name.into_owned());
+    }
+    Ok(names)
+}
+
+/// `old` with the members in `only` as they are in `new`: replaced, added at the end, or gone.
+fn merge_members(old: &[u8], new: &[u8], only: &HashSet<Vec<u8>>) -> Vec<u8> {
+    let mut saved: HashMap<&[u8], &[u8]> = HashMap::new();
+    let mut order = Vec::new();
+    for member in json::members(new, 0) {
+        let name = &new[member.name];
+        if only.contains(name) {
+            saved.insert(name, &new[member.value]);
+            order.push(name);
+        }
+    }
+    let mut merged = Vec::with_capacity(old.len() + new.len());
+    merged.push(b'{');
+    let mut push = |name: &[u8], value: &[u8]| {
+        if merged.len() > 1 {
+            merged.push(b',');
+        }
+        merged.extend_from_slice(name);
+        merged.push(b':');
+        merged.extend_from_slice(value);
+    };
+    for member in json::members(old, 0) {
+        let name = &old[member.name];
+        match saved.remove(name) {
+            Some(value) => push(name, value),
+            None if only.contains(name) => {}
+            None => push(name, &old[member.value]),
+        }
+    }
+    for name in order {
+        if let Some(value) = saved.remove(name) {
+            push(name, value);
+        }
+    }
+    merged.push(b'}');
+    merged
+}
+
+pub(super) static SET: Command = Command {
+    name: "SET",
+    subcommand: None,
+    summary: "Sets the value at a path; a member that is missing is added.",
+    access: Access::Grow,
+    groups: Groups::CREATE.union(Groups::UPDATE),
+    below: Some(Groups::UPDATE),
+    keys: Keys::First,
+    args: &[
+        KEY,
+        Arg::new("path", Kind::Path),
+        Arg::new("json", Kind::Json),
+        Arg::new("condition", Kind::OneOf(&[NX, XX])).optional(),
+    ],
+    norefresh: true,
+    creates: true,
+    reply: "OK; nil when NX or XX is not met",
+    run: set,
+};
+
+fn set(call: &mut Call<'_>) -> Result<(), Error> {
+    let key = call.args.word()?;
+    let path = call.args.path()?;
+    let value = call.args.json(path.depth())?;
+    let mut condition = None;
+    while let Some(option) = call.option()? {
+        exclusive(&mut condition, option)?;
+    }
+    let done = if path.is_root() {
+        put(call, key, &value, condition)?
+    } else {
+        set_below(call, key, &path, &value, condition)?
+    };
+    if done { call.reply.ok() } else { call.reply.null() }
+    Ok(())
+}
+
+fn set_below<'a>(
+    call: &mut Call<'a>,
+    key: &'a [u8],
+    path: &Path,
+    value: &[u8],
+    condition: Option<&str>,
+) -> Result<bool, Error> {
+    call.below = true;
+    let document = call.host.edit(key)?.ok_or(Error::NoKey)?;
+    let place = Place::find(document.text(), path)?;
+    if matches!((&place, condition), (Place::Value(_), Some("NX")) | (Place::End { .. }, Some("XX"))) {
+        return Ok(false);
+    }
+    let (range, parts) = place.splice(value);
+    document.splice(range, &parts)?;
+    let header = document.header();
+    call.touch(key, Effect::Changed, header);
+    Ok(true)
+}
+
+/// Where a value goes that is set at a path.
+enum Place<'p> {
+    /// Over the value that is there.
+    Value(std::ops::Range<usize>),
+    /// Before the closing brace of an object, as a new member.
+    End { at: usize, first: bool, name: &'p [u8] },
+}
+
+impl<'p> Place<'p> {
+    fn find(text: &[u8], path: &'p Path) -> Result<Self, Error> {
+        if let Some(range) = path.locate(text) {
+            return Ok(Self::Value(range));
+        }
+        let missing = || Error::NoPath { path: path.to_string() };
+        let (last, above) = path.steps().split_last().ok_or_else(missing)?;
+        let parent = crate::path::locate_steps(above, text, 0..text.len()).ok_or_else(missing)?;
+        let found = json::kind(&text[parent.clone()]);
+        match last {
+            Step::Name(name) if found == Json::Object => {
+                Ok(Self::End { at: parent.end - 1, first: parent.len() == 2, name })
+            }
+            Step::Index(_) if found == Json::Array => Err(missing()),
+            Step::Name(_) => Err(bad_type(path, "an object around its last step", found)),
+            Step::Index(_) => Err(bad_type(path, "an array around its last step", found)),
+        }
+    }
+
+    fn splice<'v>(&self, value: &'v [u8]) -> (std::ops::Range<usize>, SmallVec<[&'v [u8]; 4]>)
+    where
+        'p: 'v,
+    {
+        let mut parts: SmallVec<[&'v [u8]; 4]> = SmallVec::new();
+        let range = match self {
+            Self::Value(range) => range.clone(),
+            Self::End { at, first, name } => {
+                if !first {
+                    parts.push(&b","[..]);
+                }
+                parts.push(name);
+                parts.push(&b":"[..]);
+                *at..*at
+            }
+        };
+        parts.push(value);
+        (range, parts)
+    }
+}
+
+pub(super) static GET: Command = Command {
+    name: "GET",
+    subcommand: None,
+    summary: "Reads a document, or the values at paths in it.",
+    access: Access::Read,
+    groups: Groups::READ.union(Groups::FETCH),
+    below: Some(Groups::READ),
+    keys: Keys::First,
+    args: &[KEY, Arg::new("path", Kind::Path).optional().multiple()],
+    norefresh: true,
+    creates: false,
+    reply: "JSON text, nil where there is nothing; an array for several paths",
+    run: get,
+};
+
+fn get(call: &mut Call<'_>) -> Result<(), Error> {
+    let key = call.args.word()?;
+    let mut paths: SmallVec<[Path; 1]> = SmallVec::new();
+    while let Some(path) = call.args.optional_path()? {
+        paths.push(path);
+    }
+    call.end()?;
+    call.below = !paths.is_empty() && !paths.iter().any(Path::is_root);
+    let Some(document) = call.host.read(key)? else {
+        call.reply.null();
+        return Ok(());
+    };
+    let text = document.text();
+    let found = match paths.as_slice() {
+        [] => {
+            call.reply.bulk(text);
+            true
+        }
+        [path] => reply_at(call.reply, text, path),
+        paths => {
+            call.reply.array(paths.len());
+            paths.iter().fold(false, |found, path| reply_at(call.reply, text, path) || found)
+        }
+    };
+    if found {
+        let header = document.header();
+        call.touch(key, Effect::Read, header);
+    }
+    Ok(())
+}
+
+fn reply_at(reply: &mut dyn crate::Reply, text: &[u8], path: &Path) -> bool {
+    let range = path.locate(text);
+    match &range {
+        Some(range) => reply.bulk(&text[range.clone()]),
+        None => reply.null(),
+    }
+    range.is_some()
+}
+
+pub(super) static MGET: Command = Command {
+    name: "MGET",
+    subcommand: None,
+    summary: "Reads several documents.",
+    access: Access::Read,
+    groups: Groups::READ.union(Groups::FETCH),
+    below: None,
+    keys: Keys::All,
+    args: &[KEY.multiple()],
+    norefresh: false,
+    creates: false,
+    reply: "an array of JSON texts, nil where there is no document",
+    run: mget,
+};
+
+fn mget(call: &mut Call<'_>) -> Result<(), Error> {
+    let keys = call.args.rest();
+    // Copied first: a key of another type among the last would come too late to take a reply back.
+    let mut texts = Vec::with_capacity(keys.len());
+    for key in keys {
+        let document = call.host.read(key)?;
+        texts.push(document.map(|document| document.text().to_vec()));
+        if let Some(header) = document.map(Document::header) {
+            call.touch(key, Effect::Read, header);
+        }
+    }
+    call.reply.array(texts.len());
+    for text in texts {
+        match text {
+            Some(text) => call.reply.bulk(&text),
+            None => call.reply.null(),
+        }
+    }
+    Ok(())
+}
+
+pub(super) static UPDATE: Command = Command {
+    name: "UPDATE",
+    subcommand: None,
+    summary: "Sets the values at several paths, all or none.",
+    access: Access::Grow,
+    groups: Groups::UPDATE,
+    below: None,
+    keys: Keys::First,
+    args: &[
+        KEY,
+        Arg::new("assignment", Kind::Block(&[Arg::new("path", Kind::Path), Arg::new("json", Kind::Json)])).multiple(),
+    ],
+    norefresh: true,
+    creates: false,
+    reply: "OK",
+    run: update,
+};
+
+fn update(call: &mut Call<'_>) -> Result<(), Error> {
+    let key = call.args.word()?;
+    let mut assignments = Vec::new();
+    while let Some(path) = call.args.optional_path()? {
+        let value = call.args.json(path.depth())?;
+        assignments.push((path, value));
+    }
+    call.end()?;
+    if assignments.is_empty() {
+        return Err(Error::argument(b"", "UPDATE takes pairs of a path, which starts with $, and a JSON value"));
+    }
+    let document = call.host.edit(key)?.ok_or(Error::NoKey)?;
+    if let [(path, value)] = assignments.as_slice() {
+        let (range, parts) = Place::find(document.text(), path)?.splice(value);
+        document.splice(range, &parts)?;
+    } else {
+        let mut text = document.text().to_vec();
+        for (path, value) in &assignments {
+            let (range, parts) = Place::find(&text, path)?.splice(value);
+            text.splice(range, parts.concat());
+        }
+        document.replace(&text)?;
+    }
+    let header = document.header();
+    call.touch(key, Effect::Changed, header);
+    call.reply.ok();
+    Ok(())
+}
+
+pub(super) static DEL: Command = Command {
+    name: "DEL",
+    subcommand: None,
+    summary: "Deletes documents.",
+    access: Access::Write,
+    groups: Groups::DELETE,
+    below: None,
+    keys: Keys::All,
+    args: &[KEY.multiple()],
+    norefresh: false,
+    creates: false,
+    reply: "how many there were",
+    run: del,
+};
+
+fn del(call: &mut Call<'_>) -> Result<(), Error> {
+    let keys = call.args.rest();
+    let mut headers = Vec::with_capacity(keys.len());
+    for key in keys {
+        headers.push(call.host.edit(key)?.map(|document| document.header()));
+    }
+    let mut deleted = 0;
+    for (key, header) in keys.iter().zip(headers) {
+        let Some(header) = header else { continue };
+        if call.host.remove(key)? {
+            call.touch(key, Effect::Deleted, header);
+            deleted += 1;
+        }
+    }
+    call.reply.integer(deleted);
+    Ok(())
+}
+
+/// Only objects have members to save one by one.
+fn need_object(text: &[u8]) -> Result<(), Error> {
+    let found = json::kind(text);
+    if found == Json::Object { Ok(()) } else { Err(bad_type(&"$", "an object", found)) }
+}
+
+pub(super) fn bad_type(path: &dyn std::fmt::Display, expected: &'static str, found: Json) -> Error {
+    Error::BadType { path: path.to_string(), expected, found: found.name() }
+}

@@ -1,0 +1,53 @@
+//! The deadlines a primary sends along with a replicated command, written and read here only.
+
+use crate::host::{Deadline, Done, Effect};
+use crate::{Error, Time};
+
+/// A deadline as a primary left it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Replayed {
+    Keep,
+    Clear,
+    At(Time),
+}
+
+impl Replayed {
+    /// What it means for a key that has the deadline `current` here.
+    pub(super) fn against(self, current: Option<Time>, effect: Effect) -> Deadline {
+        match self {
+            Self::Keep => Deadline::Keep,
+            Self::Clear => Deadline::Clear,
+            Self::At(to) => Deadline::Move {
+                to,
+                shortened: effect != Effect::Created && current.is_none_or(|current| to < current),
+            },
+        }
+    }
+}
+
+impl Done<'_> {
+    /// One word a touched key, joined by commas: milliseconds since the epoch, `-` for unchanged, `none` for
+    /// no deadline any more.
+    pub fn deadlines(&self) -> String {
+        let words = self.touched.iter().map(|touched| match touched.deadline {
+            Deadline::Keep => "-".into(),
+            Deadline::Clear => "none".into(),
+            Deadline::Move { to, .. } => to.to_string(),
+        });
+        words.collect::<Vec<String>>().join(",")
+    }
+}
+
+pub(super) fn parse(text: &[u8]) -> Result<Vec<Replayed>, Error> {
+    let word = |word: &[u8]| match word {
+        b"-" => Some(Replayed::Keep),
+        b"none" => Some(Replayed::Clear),
+        _ => std::str::from_utf8(word).ok()?.parse().ok().map(Replayed::At),
+    };
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    text.split(|byte| *byte == b',')
+        .map(|text| word(text).ok_or_else(|| Error::argument(text, "not a replicated deadline")))
+        .collect()
+}

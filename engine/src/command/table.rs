@@ -1,0 +1,171 @@
+//! The table itself, and how a row is found by name.
+
+use super::{Access, Command, container, document, number, policy, ttl};
+use crate::Error;
+
+/// Every command, in the order of the reference.
+pub static TABLE: &[&Command] = &[
+    &document::CREATE,
+    &document::SAVE,
+    &document::SET,
+    &document::GET,
+    &document::MGET,
+    &document::UPDATE,
+    &document::DEL,
+    &container::APPEND,
+    &container::POP,
+    &number::INCRBY,
+    &ttl::GET,
+    &ttl::SET,
+    &ttl::INHERIT,
+    &ttl::TOUCH,
+    &policy::SET,
+    &policy::GET,
+    &policy::DEL,
+    &policy::LIST,
+    &policy::MATCH,
+    &policy::DIGEST,
+];
+
+/// A name that clients can call: a row, or the `_RO` twin of one, which never refreshes.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    pub command: &'static Command,
+    pub twin: bool,
+}
+
+impl Entry {
+    /// The name without the subcommand, as clients write it: `MODEL.GET_RO`.
+    pub fn name(self) -> String {
+        format!("MODEL.{}{}", self.command.name, if self.twin { "_RO" } else { "" })
+    }
+
+    /// The whole name as servers print it: `model.ttl|get`.
+    pub fn full_name(self) -> String {
+        let mut name = self.name();
+        if let Some(subcommand) = self.command.subcommand {
+            name.push('|');
+            name.push_str(subcommand);
+        }
+        name.make_ascii_lowercase();
+        name
+    }
+
+    /// As the reference writes it: `MODEL.GET key [path ...] [NOREFRESH]`.
+    pub fn synopsis(self) -> String {
+        let words = std::iter::once(self.name())
+            .chain(self.command.subcommand.map(str::to_owned))
+            .chain(self.command.arguments().map(ToString::to_string));
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Refuses a wrong number of arguments in the server's words.
+    pub(super) fn check_arity(self, args: usize) -> Result<(), Error> {
+        let arity = self.command.arity();
+        let words = (args + 1 + usize::from(self.command.subcommand.is_some())) as i64;
+        if words == arity || (arity < 0 && words >= -arity) {
+            return Ok(());
+        }
+        Err(Error::Arity { command: self.full_name() })
+    }
+}
+
+/// Every name that clients can call.
+pub fn entries() -> impl Iterator<Item = Entry> {
+    TABLE.iter().flat_map(|&command| {
+        let twin = command.access == Access::Read && !command.groups.is_empty();
+        [Some(Entry { command, twin: false }), twin.then_some(Entry { command, twin: true })].into_iter().flatten()
+    })
+}
+
+/// The entry a call names, and how many of its words are the name.
+pub fn find(words: &[&[u8]]) -> Result<(Entry, usize), Error> {
+    let name = words.first().copied().unwrap_or_default();
+    let mut family = false;
+    for entry in entries() {
+        if !name.eq_ignore_ascii_case(entry.name().as_bytes()) {
+            continue;
+        }
+        let Some(subcommand) = entry.command.subcommand else {
+            return Ok((entry, 1));
+        };
+        family = true;
+        if words.get(1).is_some_and(|word| word.eq_ignore_ascii_case(subcommand.as_bytes())) {
+            return Ok((entry, 2));
+        }
+    }
+    if !family {
+        return Err(Error::Unknown { message: unknown_command(words) });
+    }
+    let family = String::from_utf8_lossy(name).to_ascii_lowercase();
+    match words.get(1) {
+        None => Err(Error::Arity { command: family }),
+        Some(word) => Err(Error::Unknown {
+            message: format!("unknown subcommand '{}'. Try {} HELP.", shown(word), family.to_ascii_uppercase()),
+        }),
+    }
+}
+
+/// The server's own words for a command it does not know.
+fn unknown_command(words: &[&[u8]]) -> String {
+    let (name, args) = words.split_first().map_or((&b""[..], &words[..0]), |(name, args)| (*name, args));
+    let mut text = format!("unknown command '{}', with args beginning with: ", shown(name));
+    for arg in args {
+        if text.len() >= 128 {
+            break;
+        }
+        text.push_str(&format!("'{}' ", shown(arg)));
+    }
+    text
+}
+
+fn shown(word: &[u8]) -> String {
+    crate::error::printable(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Groups;
+    use crate::command::{Arg, Keys, Kind};
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<String> = entries().map(Entry::full_name).collect();
+        let all = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+
+    #[test]
+    fn readers_of_a_group_have_a_twin_and_nothing_else_has() {
+        let twins: Vec<String> = entries().filter(|entry| entry.twin).map(Entry::name).collect();
+        assert_eq!(twins, ["MODEL.GET_RO", "MODEL.MGET_RO"]);
+    }
+
+    #[test]
+    fn the_arity_follows_from_the_arguments() {
+        let arity = |name: &str| {
+            let words: Vec<&[u8]> = name.split(' ').map(str::as_bytes).collect();
+            find(&words).unwrap().0.command.arity()
+        };
+        assert_eq!(arity("MODEL.CREATE"), -3);
+        assert_eq!(arity("model.append"), -4);
+        assert_eq!(arity("MODEL.TTL GET"), 3);
+        assert_eq!(arity("MODEL.TTL SET"), -5);
+        assert_eq!(arity("MODEL.POLICY LIST"), 2);
+    }
+
+    #[test]
+    fn rows_agree_with_themselves() {
+        for entry in entries() {
+            let Command { access, keys, groups, args, norefresh, .. } = entry.command;
+            let first_is_key = matches!(args.first(), Some(Arg { kind: Kind::Key, .. }));
+            assert_eq!(first_is_key, *keys != Keys::None, "{}", entry.name());
+            assert_eq!(args.first().is_some_and(|arg| arg.multiple), *keys == Keys::All, "{}", entry.name());
+            assert!(!norefresh || groups.intersects(Groups::REFRESHABLE), "{}", entry.name());
+            assert_eq!(access.writes(), groups.intersects(!Groups::LOOKING) || groups.is_empty() && access.writes());
+        }
+    }
+}

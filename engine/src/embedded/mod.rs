@@ -1,0 +1,135 @@
+//! The embedded host: a keyspace in memory that answers what a server with the module answers.
+//!
+//! It holds no clock: each call says what time it is, so that whoever embeds it can move time on.
+
+mod keys;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::command::{self, Entry};
+use crate::host::{Deadline, Done, Effect, Host};
+use crate::{Document, Error, Policies, Recorder, Time, Value};
+
+/// One database: its documents and policies.
+#[derive(Debug, Default)]
+pub struct Keyspace {
+    slots: HashMap<Arc<[u8]>, Slot>,
+    /// The keys that have a deadline, soonest first.
+    due: BTreeSet<(Time, Arc<[u8]>)>,
+    policies: Policies,
+}
+
+#[derive(Debug)]
+struct Slot {
+    document: Document,
+    deadline: Option<Time>,
+}
+
+impl Keyspace {
+    /// Answers one call at the moment `now`: the words of a command as a client sends them.
+    pub fn execute(&mut self, words: &[&[u8]], now: Time) -> Result<Value, Error> {
+        self.expire(now);
+        if let Some(answer) = keys::execute(self, words, now) {
+            return answer;
+        }
+        let (entry, names): (Entry, usize) = command::find(words)?;
+        let mut reply = Recorder::default();
+        command::execute(entry, &words[names..], &mut Opened { keyspace: self, now }, &mut reply)?;
+        Ok(reply.into_value())
+    }
+
+    fn expire(&mut self, now: Time) {
+        while let Some((deadline, _)) = self.due.first()
+            && *deadline <= now
+            && let Some((_, key)) = self.due.pop_first()
+        {
+            self.slots.remove(&key);
+        }
+    }
+
+    fn remove(&mut self, key: &[u8]) -> bool {
+        let Some((key, slot)) = self.slots.remove_entry(key) else {
+            return false;
+        };
+        if let Some(deadline) = slot.deadline {
+            self.due.remove(&(deadline, key));
+        }
+        true
+    }
+
+    /// Moves or clears a deadline; one that is past deletes at the next call.
+    fn set_deadline(&mut self, key: &[u8], deadline: Option<Time>) {
+        let Some((shared, _)) = self.slots.get_key_value(key) else {
+            return;
+        };
+        let shared = Arc::clone(shared);
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        let before = std::mem::replace(&mut slot.deadline, deadline);
+        if let Some(before) = before {
+            self.due.remove(&(before, Arc::clone(&shared)));
+        }
+        if let Some(deadline) = deadline {
+            self.due.insert((deadline, shared));
+        }
+    }
+}
+
+/// The keyspace for the time of one command.
+struct Opened<'a> {
+    keyspace: &'a mut Keyspace,
+    now: Time,
+}
+
+impl Host for Opened<'_> {
+    fn now(&self) -> Time {
+        self.now
+    }
+
+    fn decides(&self) -> bool {
+        true
+    }
+
+    fn read(&mut self, key: &[u8]) -> Result<Option<&Document>, Error> {
+        Ok(self.keyspace.slots.get(key).map(|slot| &slot.document))
+    }
+
+    fn edit(&mut self, key: &[u8]) -> Result<Option<&mut Document>, Error> {
+        Ok(self.keyspace.slots.get_mut(key).map(|slot| &mut slot.document))
+    }
+
+    fn insert(&mut self, key: &[u8], document: Document) -> Result<(), Error> {
+        self.keyspace.slots.insert(key.into(), Slot { document, deadline: None });
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Result<bool, Error> {
+        Ok(self.keyspace.remove(key))
+    }
+
+    fn deadline(&mut self, key: &[u8]) -> Option<Time> {
+        self.keyspace.slots.get(key)?.deadline
+    }
+
+    fn policies(&self) -> &Policies {
+        &self.keyspace.policies
+    }
+
+    fn policies_mut(&mut self) -> &mut Policies {
+        &mut self.keyspace.policies
+    }
+
+    /// In one process there is nobody to replicate to or to notify: only deadlines are left.
+    fn finish(&mut self, done: &Done<'_>) {
+        for touched in done.touched {
+            match touched.deadline {
+                _ if touched.effect == Effect::Deleted => {}
+                Deadline::Keep => {}
+                Deadline::Move { to, .. } => self.keyspace.set_deadline(touched.key, Some(to)),
+                Deadline::Clear => self.keyspace.set_deadline(touched.key, None),
+            }
+        }
+    }
+}

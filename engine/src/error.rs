@@ -1,0 +1,112 @@
+//! The closed table of errors: every failure a command can answer with, its stable prefix and its text.
+
+use std::fmt;
+
+/// What went wrong. The prefix is the contract with clients; the text is for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// There is no document under the key.
+    NoKey,
+    /// The path does not lead anywhere in the document.
+    NoPath { path: String },
+    /// The path's text is not a singular query of RFC 9535.
+    BadPath { path: String, offset: usize, reason: &'static str },
+    /// An argument is not JSON. `offset` counts bytes from the argument's start.
+    BadJson { offset: usize, reason: &'static str },
+    /// The value at the path has a type that the command does not work on.
+    BadType { path: String, expected: &'static str, found: &'static str },
+    /// A number, an index or a time beyond what is allowed.
+    OutOfRange { argument: String, reason: &'static str },
+    /// The result would be beyond a limit of documents.
+    Limit { reason: &'static str },
+    /// A creating command asked for a policy and its prefix has none.
+    NoPolicy { key: String },
+    /// An argument that the command does not take.
+    BadArgument { argument: String, reason: &'static str },
+    /// The key holds a value of another type.
+    WrongType,
+    /// Wrong number of arguments; `command` as the server prints it.
+    Arity { command: String },
+    /// No such command or subcommand, in the server's words.
+    Unknown { message: String },
+    /// A bug: a panic caught by a host's guard.
+    Internal { message: String },
+}
+
+impl Error {
+    pub fn argument(argument: &[u8], reason: &'static str) -> Self {
+        Self::BadArgument { argument: printable(argument), reason }
+    }
+
+    pub fn range(argument: &[u8], reason: &'static str) -> Self {
+        Self::OutOfRange { argument: printable(argument), reason }
+    }
+
+    /// The stable first word of the error's text.
+    pub fn prefix(&self) -> &'static str {
+        match self {
+            Self::NoKey => "NOKEY",
+            Self::NoPath { .. } => "NOPATH",
+            Self::BadPath { .. } => "BADPATH",
+            Self::BadJson { .. } => "BADJSON",
+            Self::BadType { .. } => "BADTYPE",
+            Self::OutOfRange { .. } => "OUTOFRANGE",
+            Self::Limit { .. } => "LIMIT",
+            Self::NoPolicy { .. } => "NOPOLICY",
+            Self::BadArgument { .. } => "BADARG",
+            Self::WrongType => "WRONGTYPE",
+            Self::Arity { .. } | Self::Unknown { .. } => "ERR",
+            Self::Internal { .. } => "INTERNAL",
+        }
+    }
+}
+
+/// The whole reply text, prefix first; printable ASCII, whatever the arguments held.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.prefix())?;
+        match self {
+            Self::NoKey => write!(f, "there is no document under this key"),
+            Self::NoPath { path } => write!(f, "nothing at path '{path}'"),
+            Self::BadPath { path, offset, reason } => {
+                write!(f, "{reason} at byte {offset} of path '{path}'")
+            }
+            Self::BadJson { offset, reason } => write!(f, "{reason} at byte {offset}"),
+            Self::BadType { path, expected, found } => {
+                write!(f, "path '{path}' holds {found}, the command needs {expected}")
+            }
+            Self::OutOfRange { argument, reason } | Self::BadArgument { argument, reason } => {
+                write!(f, "'{argument}': {reason}")
+            }
+            Self::Limit { reason } => f.write_str(reason),
+            Self::NoPolicy { key } => {
+                write!(f, "no policy covers '{key}'; set one with MODEL.POLICY SET, then repeat")
+            }
+            Self::WrongType => {
+                write!(f, "Operation against a key holding the wrong kind of value")
+            }
+            Self::Arity { command } => {
+                write!(f, "wrong number of arguments for '{command}' command")
+            }
+            Self::Unknown { message } | Self::Internal { message } => f.write_str(message),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// An argument as an error may show it: printable ASCII, at most 128 bytes of it.
+pub(crate) fn printable(bytes: &[u8]) -> String {
+    const SHOWN: usize = 128;
+    let mut text = String::new();
+    for byte in &bytes[..bytes.len().min(SHOWN)] {
+        match byte {
+            b'\'' | b'"' => text.push(char::from(*byte)),
+            _ => text.extend(byte.escape_ascii().map(char::from)),
+        }
+    }
+    if bytes.len() > SHOWN {
+        text.push_str("...");
+    }
+    text
+}

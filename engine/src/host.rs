@@ -1,0 +1,84 @@
+//! What a host offers to a command, and what it is told when the command is done.
+
+use crate::command::Entry;
+use crate::{Document, Error, Policies, Time};
+
+/// One database of a host, opened for one command.
+///
+/// A command reads and edits documents through it and never touches a deadline itself: it reports what it
+/// did, the engine decides about lifetimes, and [`Host::finish`] is the one place where both become effects.
+pub trait Host {
+    /// Milliseconds since the epoch, taken once for the whole command.
+    fn now(&self) -> Time;
+
+    /// Whether this host evaluates policies: a primary does; a replica, a loading server and a replayed
+    /// command do not.
+    fn decides(&self) -> bool;
+
+    /// The document under `key`, looked up for reading. `WRONGTYPE` for a key of another type.
+    fn read(&mut self, key: &[u8]) -> Result<Option<&Document>, Error>;
+
+    /// The document under `key`, looked up for writing. What is done to it stays, so a command checks first.
+    fn edit(&mut self, key: &[u8]) -> Result<Option<&mut Document>, Error>;
+
+    /// Puts a document where there is none.
+    fn insert(&mut self, key: &[u8], document: Document) -> Result<(), Error>;
+
+    /// Removes the document under `key`; whether there was one.
+    fn remove(&mut self, key: &[u8]) -> Result<bool, Error>;
+
+    /// The deadline of an existing key; `None` for one that does not expire.
+    fn deadline(&mut self, key: &[u8]) -> Option<Time>;
+
+    /// The policies of the selected database.
+    fn policies(&self) -> &Policies;
+
+    /// The same, to change them.
+    fn policies_mut(&mut self) -> &mut Policies;
+
+    /// Applies what a command did: deadlines, replication, signals and events. Called once, after success.
+    fn finish(&mut self, done: &Done<'_>);
+}
+
+/// What a command did, for [`Host::finish`].
+#[derive(Debug)]
+pub struct Done<'a> {
+    pub entry: Entry,
+    /// The arguments after the command's name (and its subcommand's), options included.
+    pub args: &'a [&'a [u8]],
+    pub now: Time,
+    /// The keys it touched, in a fixed order. Empty for a miss and for a change of policies.
+    pub touched: &'a [Touched<'a>],
+    /// Whether the policies changed.
+    pub policies_changed: bool,
+}
+
+/// One key a command touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Touched<'a> {
+    pub key: &'a [u8],
+    pub effect: Effect,
+    /// What happens to its deadline.
+    pub deadline: Deadline,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Looked at; the document is as it was.
+    Read,
+    Created,
+    Changed,
+    Deleted,
+    /// Its lifetime was set explicitly: an event like the server's own `EXPIRE`, the text as it was.
+    Lifetime,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deadline {
+    /// Stays as it is.
+    Keep,
+    /// Moves to `to`; `shortened` when the key was to live longer before.
+    Move { to: Time, shortened: bool },
+    /// Goes away: the document lives on.
+    Clear,
+}

@@ -1,0 +1,227 @@
+//! Finding values in canonical text. The text was validated when it came in, so nothing here checks it again;
+//! text that is not canonical gives wrong spans, never a panic.
+
+use std::ops::Range;
+
+use super::string::{bytes_equal, find_special, first_byte};
+
+/// The types a value can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Null,
+    Boolean,
+    Integer,
+    /// A number with a fraction or an exponent.
+    Number,
+    String,
+    Array,
+    Object,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean => "boolean",
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::String => "string",
+            Self::Array => "array",
+            Self::Object => "object",
+        }
+    }
+}
+
+/// The type of the value that `text` is.
+pub fn kind(text: &[u8]) -> Kind {
+    match text.first() {
+        Some(b'{') => Kind::Object,
+        Some(b'[') => Kind::Array,
+        Some(b'"') => Kind::String,
+        Some(b't' | b'f') => Kind::Boolean,
+        Some(b'-' | b'0'..=b'9') if memchr::memchr3(b'.', b'e', b'E', text).is_some() => Kind::Number,
+        Some(b'-' | b'0'..=b'9') => Kind::Integer,
+        _ => Kind::Null,
+    }
+}
+
+/// Where the value that starts at `at` ends.
+pub fn skip(text: &[u8], at: usize) -> usize {
+    match text.get(at) {
+        Some(b'"') => skip_string(text, at),
+        Some(b'[' | b'{') => skip_container(text, at),
+        _ => {
+            let rest = text.get(at..).unwrap_or_default();
+            let end = rest
+                .iter()
+                .position(|byte| matches!(byte, b',' | b']' | b'}' | b':'));
+            end.map_or(text.len(), |end| at + end)
+        }
+    }
+}
+
+fn skip_string(text: &[u8], at: usize) -> usize {
+    let mut at = at + 1;
+    loop {
+        at = find_special(text, at);
+        match text.get(at) {
+            Some(b'"') => return at + 1,
+            Some(_) => at += 2,
+            None => return text.len(),
+        }
+    }
+}
+
+fn skip_container(text: &[u8], at: usize) -> usize {
+    let mut at = at;
+    let mut depth = 0_usize;
+    loop {
+        at = find_structure(text, at);
+        match text.get(at) {
+            Some(b'"') => {
+                at = skip_string(text, at);
+                continue;
+            }
+            Some(b'[' | b'{') => depth += 1,
+            Some(_) if depth <= 1 => return at + 1,
+            Some(_) => depth -= 1,
+            None => return text.len(),
+        }
+        at += 1;
+    }
+}
+
+/// The first quote or bracket from `at` on; the text's length when there is none.
+fn find_structure(text: &[u8], mut at: usize) -> usize {
+    const LOWER: u64 = u64::from_ne_bytes([0x20; 8]);
+    while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk) {
+        let word = u64::from_le_bytes(*chunk);
+        // This bit is all that tells `[` from `{` and `]` from `}`.
+        let brackets = word | LOWER;
+        let found = bytes_equal(brackets, b'{') | bytes_equal(brackets, b'}') | bytes_equal(word, b'"');
+        if found != 0 {
+            return at + first_byte(found);
+        }
+        at += 8;
+    }
+    let tail = text.get(at..).unwrap_or_default();
+    let found = tail
+        .iter()
+        .position(|byte| matches!(byte, b'[' | b']' | b'{' | b'}' | b'"'));
+    found.map_or(text.len(), |found| at + found)
+}
+
+/// The elements of the array that starts at `at`; none when it is something else.
+pub fn elements(text: &[u8], at: usize) -> Elements<'_> {
+    Elements {
+        text,
+        next: first(text, at, b'['),
+    }
+}
+
+/// The members of the object that starts at `at`; none when it is something else.
+pub fn members(text: &[u8], at: usize) -> Members<'_> {
+    Members {
+        text,
+        next: first(text, at, b'{'),
+    }
+}
+
+/// Where the element at `index` of the array that starts at `at` starts; a negative index counts from the end.
+pub fn element(text: &[u8], at: usize, index: i64) -> Option<usize> {
+    let steps = if index < 0 {
+        elements(text, at)
+            .count()
+            .checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?
+    } else {
+        usize::try_from(index).ok()?
+    };
+    let mut elements = elements(text, at);
+    if steps > 0 {
+        elements.nth(steps - 1)?;
+    }
+    elements.start()
+}
+
+/// Where the value of the member `name` of the object that starts at `at` starts. `name` is canonical, quotes
+/// included.
+pub fn member(text: &[u8], at: usize, name: &[u8]) -> Option<usize> {
+    let mut members = members(text, at);
+    loop {
+        // Both end in a quote that nothing escapes, so a prefix is the whole name.
+        let start = members.start()?;
+        if text.get(start..)?.starts_with(name) {
+            return Some(start + name.len() + 1);
+        }
+        members.next()?;
+    }
+}
+
+/// The spans of an array's elements.
+#[derive(Clone, Debug)]
+pub struct Elements<'a> {
+    text: &'a [u8],
+    next: Option<usize>,
+}
+
+impl Elements<'_> {
+    /// Where the next element starts, without looking for its end.
+    fn start(&self) -> Option<usize> {
+        self.next
+    }
+}
+
+impl Iterator for Elements<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let start = self.next?;
+        let end = skip(self.text, start);
+        self.next = following(self.text, end);
+        Some(start..end)
+    }
+}
+
+/// The spans of a member: its name with quotes, and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub name: Range<usize>,
+    pub value: Range<usize>,
+}
+
+/// The spans of an object's members.
+#[derive(Clone, Debug)]
+pub struct Members<'a> {
+    text: &'a [u8],
+    next: Option<usize>,
+}
+
+impl Members<'_> {
+    /// Where the next member's name starts, without looking for its end.
+    fn start(&self) -> Option<usize> {
+        self.next
+    }
+}
+
+impl Iterator for Members<'_> {
+    type Item = Member;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let start = self.next?;
+        let name = start..skip(self.text, start);
+        let value = name.end + 1..skip(self.text, name.end + 1);
+        self.next = following(self.text, value.end);
+        Some(Member { name, value })
+    }
+}
+
+/// Where the first value of the container at `at` starts, if `open` opens it and it holds any.
+fn first(text: &[u8], at: usize, open: u8) -> Option<usize> {
+    let first = *text.get(at + 1)?;
+    (text[at] == open && !matches!(first, b']' | b'}')).then_some(at + 1)
+}
+
+/// Where the value after the one that ends at `end` starts.
+fn following(text: &[u8], end: usize) -> Option<usize> {
+    (text.get(end) == Some(&b',')).then_some(end + 1)
+}

@@ -1,0 +1,32 @@
+//! The engine: documents, paths, policies, the command table and every command.
+//!
+//! It knows nothing of Redis, Python, sockets or the wall clock. A host opens documents for it, tells it the
+//! time and carries out what it decides. Start reading at [`command`], then [`lifetime`].
+
+#![forbid(unsafe_code)]
+
+pub mod command;
+mod document;
+pub mod embedded;
+mod error;
+mod groups;
+mod host;
+pub mod json;
+pub mod lifetime;
+mod path;
+mod policy;
+mod reply;
+
+pub use command::{Command, Entry};
+pub use document::{Document, Header};
+pub use error::Error;
+pub use groups::Groups;
+pub use host::{Deadline, Done, Effect, Host, Touched};
+pub use path::Path;
+pub use policy::{Policies, Policy};
+pub use reply::{Discard, Recorder, Reply, Value};
+
+/// A moment: milliseconds since the epoch.
+pub type Time = i64;
+/// A span of time in milliseconds.
+pub type Millis = i64;

@@ -1,0 +1,88 @@
+//! What a command answers: written straight into the host's buffer, or recorded as a value.
+
+/// A sink for one reply. After `array(n)` exactly `n` replies follow.
+///
+/// A command writes its reply only once nothing can fail any more, so a host never has to take one back.
+pub trait Reply {
+    fn null(&mut self);
+    fn ok(&mut self);
+    fn integer(&mut self, value: i64);
+    fn bulk(&mut self, value: &[u8]);
+    fn array(&mut self, len: usize);
+}
+
+/// A reply as a value, for hosts that hand it on and for batches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    Null,
+    Ok,
+    Integer(i64),
+    Bulk(Vec<u8>),
+    Array(Vec<Value>),
+}
+
+/// Records one reply.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    open: Vec<(usize, Vec<Value>)>,
+    done: Option<Value>,
+}
+
+impl Recorder {
+    /// The recorded reply; null when nothing was written.
+    pub fn into_value(self) -> Value {
+        self.done.unwrap_or(Value::Null)
+    }
+
+    fn push(&mut self, mut value: Value) {
+        while let Some((len, items)) = self.open.last_mut() {
+            items.push(value);
+            if items.len() < *len {
+                return;
+            }
+            let Some((_, items)) = self.open.pop() else {
+                return;
+            };
+            value = Value::Array(items);
+        }
+        self.done = Some(value);
+    }
+}
+
+impl Reply for Recorder {
+    fn null(&mut self) {
+        self.push(Value::Null);
+    }
+
+    fn ok(&mut self) {
+        self.push(Value::Ok);
+    }
+
+    fn integer(&mut self, value: i64) {
+        self.push(Value::Integer(value));
+    }
+
+    fn bulk(&mut self, value: &[u8]) {
+        self.push(Value::Bulk(value.to_vec()));
+    }
+
+    fn array(&mut self, len: usize) {
+        if len == 0 {
+            self.push(Value::Array(Vec::new()));
+        } else {
+            self.open.push((len, Vec::with_capacity(len)));
+        }
+    }
+}
+
+/// A sink for nobody: replayed commands have no reader.
+#[derive(Debug, Default)]
+pub struct Discard;
+
+impl Reply for Discard {
+    fn null(&mut self) {}
+    fn ok(&mut self) {}
+    fn integer(&mut self, _value: i64) {}
+    fn bulk(&mut self, _value: &[u8]) {}
+    fn array(&mut self, _len: usize) {}
+}

@@ -1,0 +1,147 @@
+//! `rapyer._native`: the engine in the Python process, with a clock that tests can move.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+use rapyer_engine::command::{Access, Keys, entries};
+use rapyer_engine::embedded::Keyspace;
+use rapyer_engine::{Groups, Time, Value, json};
+
+pyo3::create_exception!(
+    rapyer._native,
+    CommandError,
+    PyException,
+    "An error reply: its text starts with the error's prefix."
+);
+
+/// A database of documents in this process.
+#[pyclass(frozen, module = "rapyer._native")]
+struct Engine {
+    state: Mutex<State>,
+}
+
+struct State {
+    keyspace: Keyspace,
+    /// How far tests have moved the clock on, in milliseconds.
+    ahead: Time,
+}
+
+impl State {
+    fn now(&self) -> PyResult<Time> {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_err(|_| PyValueError::new_err("the system clock is before 1970"))?;
+        Ok(since.as_millis() as Time + self.ahead)
+    }
+}
+
+impl Engine {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        // A panic in a command surfaced as an exception; commands check before they change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    fn new() -> Self {
+        Self { state: Mutex::new(State { keyspace: Keyspace::default(), ahead: 0 }) }
+    }
+
+    /// Runs one command given as its words, and returns its reply.
+    fn execute<'py>(&self, py: Python<'py>, args: Vec<Bound<'py, PyBytes>>) -> PyResult<Bound<'py, PyAny>> {
+        let words: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
+        let mut state = self.state();
+        let now = state.now()?;
+        let answer = state.keyspace.execute(&words, now);
+        drop(state);
+        match answer {
+            Ok(value) => reply(py, &value),
+            Err(error) => Err(CommandError::new_err(error.to_string())),
+        }
+    }
+
+    /// The engine's time, in milliseconds since the epoch.
+    fn now(&self) -> PyResult<Time> {
+        self.state().now()
+    }
+
+    /// Moves the engine's clock by this many milliseconds.
+    fn advance(&self, milliseconds: Time) {
+        self.state().ahead += milliseconds;
+    }
+}
+
+fn reply<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+    Ok(match value {
+        Value::Null => py.None().into_bound(py),
+        Value::Ok => PyBytes::new(py, b"OK").into_any(),
+        Value::Integer(value) => value.into_pyobject(py)?.into_any(),
+        Value::Bulk(bytes) => PyBytes::new(py, bytes).into_any(),
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(|item| reply(py, item)).collect::<PyResult<_>>()?;
+            PyList::new(py, items)?.into_any()
+        }
+    })
+}
+
+/// The command table: a dict for every name that clients can call.
+#[pyfunction]
+fn commands(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
+    entries().map(|entry| {
+        let command = entry.command;
+        let row = PyDict::new(py);
+        row.set_item("name", entry.name())?;
+        row.set_item("subcommand", command.subcommand)?;
+        row.set_item("twin", entry.twin)?;
+        row.set_item("synopsis", entry.synopsis())?;
+        row.set_item("summary", command.summary)?;
+        row.set_item("reply", command.reply)?;
+        row.set_item("access", access_name(command.access))?;
+        row.set_item("keys", keys_name(command.keys))?;
+        row.set_item("groups", command.groups.names())?;
+        row.set_item("below", command.below.map(Groups::names))?;
+        row.set_item("norefresh", command.norefresh)?;
+        row.set_item("creates", command.creates)?;
+        row.set_item("arity", command.arity())?;
+        Ok(row)
+    })
+    .collect()
+}
+
+fn access_name(access: Access) -> &'static str {
+    match access {
+        Access::Read => "read",
+        Access::Grow => "grow",
+        Access::Write => "write",
+        Access::Inspect => "inspect",
+        Access::Configure => "configure",
+    }
+}
+
+fn keys_name(keys: Keys) -> &'static str {
+    match keys {
+        Keys::None => "none",
+        Keys::First => "first",
+        Keys::All => "all",
+    }
+}
+
+/// The names, as JSON strings, of the members that two JSON objects do not share: changed, new or gone.
+#[pyfunction]
+fn changed_members<'py>(py: Python<'py>, before: &[u8], after: &[u8]) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    let names = json::changed_members(before, after).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    Ok(names.iter().map(|name| PyBytes::new(py, name)).collect())
+}
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Engine>()?;
+    module.add("CommandError", module.py().get_type::<CommandError>())?;
+    module.add_function(wrap_pyfunction!(commands, module)?)?;
+    module.add_function(wrap_pyfunction!(changed_members, module)?)
+}
