@@ -113,7 +113,11 @@ impl Document {
     pub fn from_bytes(bytes: Box<[u8]>) -> Self {
         let mut header = [0; HEADER];
         header.copy_from_slice(&bytes[..HEADER]);
-        assert_eq!(bytes.len(), Self::stored_len(&header), "a document's allocation has the length its header says");
+        assert_eq!(
+            bytes.len(),
+            Self::stored_len(&header),
+            "a document's allocation has the length its header says"
+        );
         Self { bytes }
     }
 

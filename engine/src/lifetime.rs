@@ -41,7 +41,13 @@ pub fn initial(policy: &Policy, header: &Header, now: Time) -> Option<Deadline> 
 ///
 /// Moves a deadline later, and earlier in two cases only: when it is beyond the policy's cap, and when it comes
 /// from a window of the policy that has been shortened since.
-pub fn refresh(policy: &Policy, header: &Header, groups: Groups, now: Time, current: Time) -> Option<Deadline> {
+pub fn refresh(
+    policy: &Policy,
+    header: &Header,
+    groups: Groups,
+    now: Time,
+    current: Time,
+) -> Option<Deadline> {
     if !policy.refresh.intersects(groups) {
         return None;
     }
@@ -111,6 +117,9 @@ mod tests {
         Some(Deadline::Move { to, shortened: true })
     }
 
+    /// Name, policy, header, groups, the deadline before, and what happens to it.
+    type Case<'a> = (&'a str, &'a Policy, &'a Header, Groups, Time, Option<Deadline>);
+
     /// The whole decision, a case a line.
     #[test]
     fn the_refresh_table() {
@@ -130,7 +139,7 @@ mod tests {
         let at = |seconds: i64| NOW + seconds * SECOND;
 
         #[rustfmt::skip]
-        let cases: &[(&str, &Policy, &Header, Groups, Time, Option<Deadline>)] = &[
+        let cases: &[Case] = &[
             ("a refresh moves the deadline to a whole window", &plain, &fresh, read, at(40), later(at(100))),
             ("a refresh in the same millisecond moves nothing", &plain, &fresh, read, at(100), None),
             ("another group does not refresh", &reads_only, &fresh, write, at(40), None),
@@ -159,7 +168,10 @@ mod tests {
 
     #[test]
     fn a_clock_that_steps_back_moves_nothing() {
-        assert_eq!(refresh(&policy(), &header(NOW, None), Groups::READ, NOW - 5 * SECOND, NOW + 100 * SECOND), None);
+        assert_eq!(
+            refresh(&policy(), &header(NOW, None), Groups::READ, NOW - 5 * SECOND, NOW + 100 * SECOND),
+            None
+        );
     }
 
     #[test]
@@ -178,7 +190,9 @@ mod tests {
     fn spans_are_whole_milliseconds_between_one_and_a_hundred_years() {
         assert_eq!(span(b"1"), Ok(1));
         assert_eq!(span(b"3155760000000"), Ok(MAX_SPAN));
-        for bad in [&b"0"[..], b"-1", b"+1", b"1.5", b"3155760000001", b"99999999999999999999", b"", b"x", b" 1"] {
+        for bad in
+            [&b"0"[..], b"-1", b"+1", b"1.5", b"3155760000001", b"99999999999999999999", b"", b"x", b" 1"]
+        {
             assert!(matches!(span(bad), Err(Error::OutOfRange { .. })), "{bad:?}");
         }
     }

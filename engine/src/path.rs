@@ -108,20 +108,12 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     fn bad(&self, reason: &'static str) -> Error {
-        let reason = if self.at < self.text.len() {
-            reason
-        } else {
-            "unexpected end"
-        };
+        let reason = if self.at < self.text.len() { reason } else { "unexpected end" };
         self.bad_at(self.at, reason)
     }
 
     fn bad_at(&self, offset: usize, reason: &'static str) -> Error {
-        Error::BadPath {
-            path: printable(self.text),
-            offset,
-            reason,
-        }
+        Error::BadPath { path: printable(self.text), offset, reason }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -151,9 +143,7 @@ impl Parser<'_> {
                 _ => return Err(self.bad("expected '.' or '['")),
             };
             if path.depth() == MAX_DEPTH {
-                return Err(Error::Limit {
-                    reason: "a path has more than 128 steps",
-                });
+                return Err(Error::Limit { reason: "a path has more than 128 steps" });
             }
             path.steps.push(step);
         }
@@ -240,10 +230,7 @@ impl Parser<'_> {
             return Err(self.bad("expected a digit"));
         }
         if digits[0] == b'0' && self.at - start > 1 {
-            return Err(self.bad_at(
-                start,
-                "an index has no leading zeros and no '-0': expected another",
-            ));
+            return Err(self.bad_at(start, "an index has no leading zeros and no '-0': expected another"));
         }
         std::str::from_utf8(&self.text[start..self.at])
             .ok()

@@ -146,10 +146,8 @@ impl Policies {
                 .collect(),
             changes: 0,
         };
-        let hash = neutral
-            .to_bytes()
-            .iter()
-            .fold(BASIS, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME));
+        let hash =
+            neutral.to_bytes().iter().fold(BASIS, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME));
         let mut text = String::with_capacity(16);
         // Writing to a String does not fail.
         let _ = write!(text, "{hash:016x}");
@@ -212,7 +210,8 @@ impl Policies {
             {
                 return Err(DAMAGED);
             }
-            let policy = Policy { window, refresh, absolute, read_touch_pct, horizon, version: word(version) };
+            let policy =
+                Policy { window, refresh, absolute, read_touch_pct, horizon, version: word(version) };
             table.entries.push(Entry { prefix, policy, parent: None });
         }
         table.link();
@@ -226,9 +225,10 @@ impl Policies {
     fn link(&mut self) {
         let mut open: Vec<usize> = Vec::new();
         for at in 0..self.entries.len() {
-            while open.last().is_some_and(|top| {
-                !self.entries[at].prefix.starts_with(&self.entries[*top].prefix)
-            }) {
+            while open
+                .last()
+                .is_some_and(|top| !self.entries[at].prefix.starts_with(&self.entries[*top].prefix))
+            {
                 open.pop();
             }
             self.entries[at].parent = open.last().copied();
@@ -261,7 +261,9 @@ mod tests {
         for prefix in ["User:", "User:admin:", "Us", "V"] {
             table.set(prefix.as_bytes(), window(prefix.len() as i64), 0);
         }
-        let of = |key: &str| table.find_prefix(key.as_bytes()).map(|prefix| String::from_utf8_lossy(prefix).into_owned());
+        let of = |key: &str| {
+            table.find_prefix(key.as_bytes()).map(|prefix| String::from_utf8_lossy(prefix).into_owned())
+        };
         assert_eq!(of("User:1").as_deref(), Some("User:"));
         assert_eq!(of("User:admin:1").as_deref(), Some("User:admin:"));
         assert_eq!(of("User:zz").as_deref(), Some("User:"));

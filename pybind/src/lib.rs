@@ -5,10 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyBytes, PyBytesMethods, PyDict, PyList};
 use rapyer_engine::command::{Access, Keys, entries};
 use rapyer_engine::embedded::Keyspace;
-use rapyer_engine::{Groups, Time, Value, json};
+use rapyer_engine::{Groups, Time, Value, guarded, json};
 
 pyo3::create_exception!(
     rapyer._native,
@@ -40,7 +40,7 @@ impl State {
 
 impl Engine {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        // A panic in a command surfaced as an exception; commands check before they change.
+        // A panic in a command does not get here: the guard made an error of it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -53,11 +53,12 @@ impl Engine {
     }
 
     /// Runs one command given as its words, and returns its reply.
+    #[expect(clippy::needless_pass_by_value, reason = "arguments of the extension are extracted by value")]
     fn execute<'py>(&self, py: Python<'py>, args: Vec<Bound<'py, PyBytes>>) -> PyResult<Bound<'py, PyAny>> {
-        let words: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
+        let words: Vec<&[u8]> = args.iter().map(PyBytesMethods::as_bytes).collect();
         let mut state = self.state();
         let now = state.now()?;
-        let answer = state.keyspace.execute(&words, now);
+        let answer = guarded(|| state.keyspace.execute(&words, now)).and_then(|answer| answer);
         drop(state);
         match answer {
             Ok(value) => reply(py, &value),
@@ -92,25 +93,26 @@ fn reply<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
 /// The command table: a dict for every name that clients can call.
 #[pyfunction]
 fn commands(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
-    entries().map(|entry| {
-        let command = entry.command;
-        let row = PyDict::new(py);
-        row.set_item("name", entry.name())?;
-        row.set_item("subcommand", command.subcommand)?;
-        row.set_item("twin", entry.twin)?;
-        row.set_item("synopsis", entry.synopsis())?;
-        row.set_item("summary", command.summary)?;
-        row.set_item("reply", command.reply)?;
-        row.set_item("access", access_name(command.access))?;
-        row.set_item("keys", keys_name(command.keys))?;
-        row.set_item("groups", command.groups.names())?;
-        row.set_item("below", command.below.map(Groups::names))?;
-        row.set_item("norefresh", command.norefresh)?;
-        row.set_item("creates", command.creates)?;
-        row.set_item("arity", command.arity())?;
-        Ok(row)
-    })
-    .collect()
+    entries()
+        .map(|entry| {
+            let command = entry.command;
+            let row = PyDict::new(py);
+            row.set_item("name", entry.name())?;
+            row.set_item("subcommand", command.subcommand)?;
+            row.set_item("twin", entry.twin)?;
+            row.set_item("synopsis", entry.synopsis())?;
+            row.set_item("summary", command.summary)?;
+            row.set_item("reply", command.reply)?;
+            row.set_item("access", access_name(command.access))?;
+            row.set_item("keys", keys_name(command.keys))?;
+            row.set_item("groups", command.groups.names())?;
+            row.set_item("below", command.below.map(Groups::names))?;
+            row.set_item("norefresh", command.norefresh)?;
+            row.set_item("creates", command.creates)?;
+            row.set_item("arity", command.arity())?;
+            Ok(row)
+        })
+        .collect()
 }
 
 fn access_name(access: Access) -> &'static str {
@@ -134,7 +136,8 @@ fn keys_name(keys: Keys) -> &'static str {
 /// The names, as JSON strings, of the members that two JSON objects do not share: changed, new or gone.
 #[pyfunction]
 fn changed_members<'py>(py: Python<'py>, before: &[u8], after: &[u8]) -> PyResult<Vec<Bound<'py, PyBytes>>> {
-    let names = json::changed_members(before, after).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    let names =
+        json::changed_members(before, after).map_err(|error| PyValueError::new_err(error.to_string()))?;
     Ok(names.iter().map(|name| PyBytes::new(py, name)).collect())
 }
 

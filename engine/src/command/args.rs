@@ -68,7 +68,9 @@ impl Arg {
     fn fixed(&self) -> bool {
         let parts = match &self.kind {
             Kind::Block(parts) => parts.iter().all(Self::fixed),
-            Kind::OneOf(choices) => choices.iter().all(|choice| choice.fixed() && choice.fewest() == self.fewest()),
+            Kind::OneOf(choices) => {
+                choices.iter().all(|choice| choice.fixed() && choice.fewest() == self.fewest())
+            }
             _ => true,
         };
         parts && !self.optional && !self.multiple
@@ -81,8 +83,7 @@ impl Arg {
             _ => std::slice::from_ref(self),
         };
         choices.iter().filter_map(|choice| match &choice.kind {
-            Kind::Token(word) => Some(*word),
-            Kind::Block([Self { kind: Kind::Token(word), .. }, ..]) => Some(*word),
+            Kind::Token(word) | Kind::Block([Self { kind: Kind::Token(word), .. }, ..]) => Some(*word),
             _ => None,
         })
     }
@@ -91,7 +92,8 @@ impl Arg {
 /// As the reference writes it: `path json [path json ...] [NX | XX]`.
 impl std::fmt::Display for Arg {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let join = |parts: &[Self], with: &str| parts.iter().map(Self::to_string).collect::<Vec<_>>().join(with);
+        let join =
+            |parts: &[Self], with: &str| parts.iter().map(Self::to_string).collect::<Vec<_>>().join(with);
         let text = match &self.kind {
             Kind::Token(word) => (*word).to_owned(),
             Kind::OneOf(choices) => join(choices, " | "),
@@ -171,7 +173,11 @@ impl<'a> Args<'a> {
     }
 
     /// The next word if it is not an option of `command`, as canonical JSON.
-    pub(super) fn optional_json(&mut self, command: &Command, above: usize) -> Result<Option<Cow<'a, [u8]>>, Error> {
+    pub(super) fn optional_json(
+        &mut self,
+        command: &Command,
+        above: usize,
+    ) -> Result<Option<Cow<'a, [u8]>>, Error> {
         match self.rest.first() {
             Some(word) if token(command, word).is_none() => self.json(above).map(Some),
             _ => Ok(None),
@@ -187,7 +193,11 @@ impl<'a> Args<'a> {
     }
 
     /// The next word as an integer within a range.
-    pub(super) fn integer(&mut self, range: std::ops::RangeInclusive<i64>, reason: &'static str) -> Result<i64, Error> {
+    pub(super) fn integer(
+        &mut self,
+        range: std::ops::RangeInclusive<i64>,
+        reason: &'static str,
+    ) -> Result<i64, Error> {
         let word = self.word()?;
         let number = std::str::from_utf8(word).ok().and_then(|text| text.parse().ok());
         number.filter(|number| range.contains(number)).ok_or_else(|| Error::range(word, reason))
@@ -198,7 +208,8 @@ impl<'a> Args<'a> {
         let Some(word) = self.rest.first() else {
             return Ok(None);
         };
-        let token = token(command, word).ok_or_else(|| Error::argument(word, "not an option of this command"))?;
+        let token =
+            token(command, word).ok_or_else(|| Error::argument(word, "not an option of this command"))?;
         self.rest = &self.rest[1..];
         Ok(Some(token))
     }
@@ -211,7 +222,10 @@ fn token(command: &Command, word: &[u8]) -> Option<&'static str> {
 /// At most one of the words that exclude each other, such as NX and XX.
 pub(super) fn exclusive(chosen: &mut Option<&'static str>, word: &'static str) -> Result<(), Error> {
     if chosen.is_some_and(|earlier| earlier != word) {
-        return Err(Error::argument(word.as_bytes(), "the command takes one of NX and XX, or of PX and PXAT, not both"));
+        return Err(Error::argument(
+            word.as_bytes(),
+            "the command takes one of NX and XX, or of PX and PXAT, not both",
+        ));
     }
     *chosen = Some(word);
     Ok(())

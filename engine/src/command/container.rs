@@ -140,13 +140,12 @@ fn pop_element(text: &[u8], target: &Range<usize>, which: Option<&[u8]>) -> Resu
         return Ok(None);
     };
     let mut elements = json::elements(text, target.start);
-    let found = match usize::try_from(index) {
-        Ok(index) => elements.nth(index),
-        Err(_) => {
-            let all: Vec<_> = elements.collect();
-            let from_end = usize::try_from(index.unsigned_abs()).unwrap_or(usize::MAX);
-            all.len().checked_sub(from_end).map(|at| all[at].clone())
-        }
+    let found = if let Ok(index) = usize::try_from(index) {
+        elements.nth(index)
+    } else {
+        let all: Vec<_> = elements.collect();
+        let from_end = usize::try_from(index.unsigned_abs()).unwrap_or(usize::MAX);
+        all.len().checked_sub(from_end).map(|at| all[at].clone())
     };
     Ok(found.map(|range| (range.clone(), text[range].to_vec())))
 }

@@ -37,7 +37,8 @@ fn create(call: &mut Call<'_>) -> Result<(), Error> {
     while let Some(option) = call.option()? {
         condition = Some(option);
     }
-    if put(call, key, &text, condition)? { call.reply.ok() } else { call.reply.null() }
+    let done = put(call, key, &text, condition)?;
+    call.reply_done(done);
     Ok(())
 }
 
@@ -105,7 +106,8 @@ fn save(call: &mut Call<'_>) -> Result<(), Error> {
         }
     }
     let Some(only) = only else {
-        if put(call, key, &text, existing)? { call.reply.ok() } else { call.reply.null() }
+        let done = put(call, key, &text, existing)?;
+        call.reply_done(done);
         return Ok(());
     };
     need_object(&text)?;
@@ -216,7 +218,7 @@ fn set(call: &mut Call<'_>) -> Result<(), Error> {
     } else {
         set_below(call, key, &path, &value, condition)?
     };
-    if done { call.reply.ok() } else { call.reply.null() }
+    call.reply_done(done);
     Ok(())
 }
 
@@ -227,7 +229,7 @@ fn set_below<'a>(
     value: &[u8],
     condition: Option<&str>,
 ) -> Result<bool, Error> {
-    call.below = true;
+    call.work_below();
     let document = call.host.edit(key)?.ok_or(Error::NoKey)?;
     let place = Place::find(document.text(), path)?;
     if matches!((&place, condition), (Place::Value(_), Some("NX")) | (Place::End { .. }, Some("XX"))) {
@@ -310,7 +312,9 @@ fn get(call: &mut Call<'_>) -> Result<(), Error> {
         paths.push(path);
     }
     call.end()?;
-    call.below = !paths.is_empty() && !paths.iter().any(Path::is_root);
+    if !paths.is_empty() && !paths.iter().any(Path::is_root) {
+        call.work_below();
+    }
     let Some(document) = call.host.read(key)? else {
         call.reply.null();
         return Ok(());
@@ -324,7 +328,7 @@ fn get(call: &mut Call<'_>) -> Result<(), Error> {
         [path] => reply_at(call.reply, text, path),
         paths => {
             call.reply.array(paths.len());
-            paths.iter().fold(false, |found, path| reply_at(call.reply, text, path) || found)
+            paths.iter().filter(|path| reply_at(call.reply, text, path)).count() > 0
         }
     };
     if found {
@@ -389,7 +393,8 @@ pub(super) static UPDATE: Command = Command {
     keys: Keys::First,
     args: &[
         KEY,
-        Arg::new("assignment", Kind::Block(&[Arg::new("path", Kind::Path), Arg::new("json", Kind::Json)])).multiple(),
+        Arg::new("assignment", Kind::Block(&[Arg::new("path", Kind::Path), Arg::new("json", Kind::Json)]))
+            .multiple(),
     ],
     norefresh: true,
     creates: false,
@@ -406,7 +411,10 @@ fn update(call: &mut Call<'_>) -> Result<(), Error> {
     }
     call.end()?;
     if assignments.is_empty() {
-        return Err(Error::argument(b"", "UPDATE takes pairs of a path, which starts with $, and a JSON value"));
+        return Err(Error::argument(
+            b"",
+            "UPDATE takes pairs of a path, which starts with $, and a JSON value",
+        ));
     }
     let document = call.host.edit(key)?.ok_or(Error::NoKey)?;
     if let [(path, value)] = assignments.as_slice() {

@@ -88,8 +88,7 @@ pub struct Call<'a> {
     pub(crate) host: &'a mut dyn Host,
     pub(crate) reply: &'a mut dyn Reply,
     pub(crate) now: Time,
-    /// Set by a command that worked below the root, which may belong to other groups.
-    pub(crate) below: bool,
+    groups: Groups,
     quiet: bool,
     expects_policy: bool,
     touched: SmallVec<[(Touched<'a>, Header); 1]>,
@@ -137,16 +136,23 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
-    fn groups(&self) -> Groups {
-        match self.entry.command.below {
-            Some(groups) if self.below => groups,
-            _ => self.entry.command.groups,
+    /// Says that the command works below the root, where it may belong to other groups.
+    pub(crate) fn work_below(&mut self) {
+        self.groups = self.entry.command.below.unwrap_or(self.groups);
+    }
+
+    /// OK where it was done, nil where a condition kept it from being done.
+    pub(crate) fn reply_done(&mut self, done: bool) {
+        if done {
+            self.reply.ok();
+        } else {
+            self.reply.null();
         }
     }
 
     /// The lifetime decision for every key touched.
     fn decide(&mut self) {
-        let groups = self.groups();
+        let groups = self.groups;
         for (touched, header) in &mut self.touched {
             let deadline = match touched.effect {
                 Effect::Created => self
@@ -157,10 +163,11 @@ impl<'a> Call<'a> {
                 Effect::Read | Effect::Changed if !self.quiet && touched.deadline == Deadline::Keep => {
                     // A policy that does not refresh on these groups spares the look at the deadline.
                     match self.host.policies().find(touched.key).copied() {
-                        Some(policy) if policy.refresh.intersects(groups) => self
-                            .host
-                            .deadline(touched.key)
-                            .and_then(|current| lifetime::refresh(&policy, header, groups, self.now, current)),
+                        Some(policy) if policy.refresh.intersects(groups) => {
+                            self.host.deadline(touched.key).and_then(|current| {
+                                lifetime::refresh(&policy, header, groups, self.now, current)
+                            })
+                        }
                         _ => None,
                     }
                 }
@@ -187,7 +194,7 @@ pub fn execute<'a>(
     if call.host.decides() {
         call.decide();
     }
-    finish(call, args);
+    finish(&mut call, args);
     Ok(())
 }
 
@@ -207,7 +214,7 @@ pub fn replay<'a>(
         let current = call.host.deadline(touched.key);
         touched.deadline = replayed.against(current, touched.effect);
     }
-    finish(call, args);
+    finish(&mut call, args);
     Ok(())
 }
 
@@ -224,7 +231,7 @@ fn run<'a>(
         now: host.now(),
         host,
         reply,
-        below: false,
+        groups: entry.command.groups,
         quiet: entry.twin,
         expects_policy: false,
         touched: SmallVec::new(),
@@ -235,7 +242,7 @@ fn run<'a>(
     Ok(call)
 }
 
-fn finish(call: Call<'_>, args: &[&[u8]]) {
+fn finish(call: &mut Call<'_>, args: &[&[u8]]) {
     if call.touched.is_empty() && !call.policies_changed {
         return;
     }

@@ -17,11 +17,7 @@ pub(super) static INCRBY: Command = Command {
     groups: Groups::UPDATE.union(Groups::ARITHMETIC),
     below: None,
     keys: Keys::First,
-    args: &[
-        Arg::new("key", Kind::Key),
-        Arg::new("path", Kind::Path),
-        Arg::new("number", Kind::Json),
-    ],
+    args: &[Arg::new("key", Kind::Key), Arg::new("path", Kind::Path), Arg::new("number", Kind::Json)],
     norefresh: true,
     creates: false,
     reply: "the new number",

@@ -36,8 +36,11 @@ pub(super) static SET: Command = Command {
                 Arg::new("ttl", Kind::OneOf(&[Arg::new("milliseconds", Kind::Millis), Arg::token("NONE")])),
             ]),
         ),
-        Arg::new("refresh", Kind::Block(&[Arg::token("REFRESH"), Arg::new("group[,group...]|ALL|NONE", Kind::Text)]))
-            .optional(),
+        Arg::new(
+            "refresh",
+            Kind::Block(&[Arg::token("REFRESH"), Arg::new("group[,group...]|ALL|NONE", Kind::Text)]),
+        )
+        .optional(),
         Arg::new("absolute", Kind::Block(&[Arg::token("ABSOLUTE"), Arg::new("milliseconds", Kind::Millis)]))
             .optional(),
         Arg::new(
@@ -67,14 +70,18 @@ fn set(call: &mut Call<'_>) -> Result<(), Error> {
             "REFRESH" => policy.refresh = Groups::parse_refresh(call.args.word()?)?,
             "ABSOLUTE" => policy.absolute = Some(call.args.span()?),
             "READ-TOUCH-PCT" => {
-                let percent = call.args.integer(1..=100, "READ-TOUCH-PCT takes a whole number from 1 to 100")?;
+                let percent =
+                    call.args.integer(1..=100, "READ-TOUCH-PCT takes a whole number from 1 to 100")?;
                 policy.read_touch_pct = percent as u8;
             }
             condition_word => exclusive(&mut condition, condition_word)?,
         }
     }
     if !said {
-        return Err(Error::argument(prefix, "a policy says TTL milliseconds, or TTL NONE for documents that live on"));
+        return Err(Error::argument(
+            prefix,
+            "a policy says TTL milliseconds, or TTL NONE for documents that live on",
+        ));
     }
     if let (Some(window), Some(absolute)) = (policy.window, policy.absolute)
         && absolute < window

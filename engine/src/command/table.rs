@@ -1,5 +1,7 @@
 //! The table itself, and how a row is found by name.
 
+use std::fmt::Write as _;
+
 use super::{Access, Command, container, document, number, policy, ttl};
 use crate::Error;
 
@@ -74,7 +76,9 @@ impl Entry {
 pub fn entries() -> impl Iterator<Item = Entry> {
     TABLE.iter().flat_map(|&command| {
         let twin = command.access == Access::Read && !command.groups.is_empty();
-        [Some(Entry { command, twin: false }), twin.then_some(Entry { command, twin: true })].into_iter().flatten()
+        [Some(Entry { command, twin: false }), twin.then_some(Entry { command, twin: true })]
+            .into_iter()
+            .flatten()
     })
 }
 
@@ -101,7 +105,11 @@ pub fn find(words: &[&[u8]]) -> Result<(Entry, usize), Error> {
     match words.get(1) {
         None => Err(Error::Arity { command: family }),
         Some(word) => Err(Error::Unknown {
-            message: format!("unknown subcommand '{}'. Try {} HELP.", shown(word), family.to_ascii_uppercase()),
+            message: format!(
+                "unknown subcommand '{}'. Try {} HELP.",
+                shown(word),
+                family.to_ascii_uppercase()
+            ),
         }),
     }
 }
@@ -114,7 +122,8 @@ fn unknown_command(words: &[&[u8]]) -> String {
         if text.len() >= 128 {
             break;
         }
-        text.push_str(&format!("'{}' ", shown(arg)));
+        // Writing to a String does not fail.
+        let _ = write!(text, "'{}' ", shown(arg));
     }
     text
 }
@@ -165,7 +174,10 @@ mod tests {
             assert_eq!(first_is_key, *keys != Keys::None, "{}", entry.name());
             assert_eq!(args.first().is_some_and(|arg| arg.multiple), *keys == Keys::All, "{}", entry.name());
             assert!(!norefresh || groups.intersects(Groups::REFRESHABLE), "{}", entry.name());
-            assert_eq!(access.writes(), groups.intersects(!Groups::LOOKING) || groups.is_empty() && access.writes());
+            assert_eq!(
+                access.writes(),
+                groups.intersects(!Groups::LOOKING) || groups.is_empty() && access.writes()
+            );
         }
     }
 }

@@ -74,7 +74,10 @@ pub(super) static SET: Command = Command {
             "deadline",
             Kind::OneOf(&[
                 Arg::new("span", Kind::Block(&[Arg::token("PX"), Arg::new("milliseconds", Kind::Millis)])),
-                Arg::new("moment", Kind::Block(&[Arg::token("PXAT"), Arg::new("unix-time-milliseconds", Kind::Millis)])),
+                Arg::new(
+                    "moment",
+                    Kind::Block(&[Arg::token("PXAT"), Arg::new("unix-time-milliseconds", Kind::Millis)]),
+                ),
             ]),
         ),
         Arg::token("ONCE").optional(),
@@ -185,7 +188,9 @@ fn touch(call: &mut Call<'_>) -> Result<(), Error> {
     let deadline = match (policy, current) {
         (Some(policy), Some(current)) => lifetime::touch(policy, &header, false, call.now, current),
         // Without a policy the document's own window still says how long it lives.
-        (None, Some(current)) => lifetime::touch(&crate::Policy::default(), &header, false, call.now, current),
+        (None, Some(current)) => {
+            lifetime::touch(&crate::Policy::default(), &header, false, call.now, current)
+        }
         _ => None,
     };
     call.set_deadline(key, Effect::Read, deadline.unwrap_or(Deadline::Keep), header);

@@ -25,17 +25,9 @@ const FEW_NAMES: usize = 16;
 /// stays, in the last one's place.
 pub fn canonical(text: &[u8], above: usize) -> Result<Cow<'_, [u8]>, Error> {
     if let Err(error) = std::str::from_utf8(text) {
-        return Err(Error::BadJson {
-            offset: error.valid_up_to(),
-            reason: "invalid UTF-8",
-        });
+        return Err(Error::BadJson { offset: error.valid_up_to(), reason: "invalid UTF-8" });
     }
-    let mut pass = Pass {
-        text,
-        at: 0,
-        out: Vec::new(),
-        copied: 0,
-    };
+    let mut pass = Pass { text, at: 0, out: Vec::new(), copied: 0 };
     pass.skip_space();
     pass.copied = pass.at;
     pass.value(above)?;
@@ -63,15 +55,8 @@ struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     fn bad(&self, reason: &'static str) -> Error {
-        let reason = if self.at < self.text.len() {
-            reason
-        } else {
-            "unexpected end of the text"
-        };
-        Error::BadJson {
-            offset: self.at,
-            reason,
-        }
+        let reason = if self.at < self.text.len() { reason } else { "unexpected end of the text" };
+        Error::BadJson { offset: self.at, reason }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -158,14 +143,10 @@ impl<'a> Pass<'a> {
         }
         if !fraction && !exponent {
             if whole > MAX_DIGITS {
-                return Err(Error::Limit {
-                    reason: "an integer has more than 4300 digits",
-                });
+                return Err(Error::Limit { reason: "an integer has more than 4300 digits" });
             }
         } else if (exponent || whole > SAFE_FLOAT_DIGITS) && overflows(&self.text[start..self.at]) {
-            return Err(Error::Limit {
-                reason: "a number is too large for a 64-bit float",
-            });
+            return Err(Error::Limit { reason: "a number is too large for a 64-bit float" });
         }
         Ok(())
     }
@@ -248,9 +229,7 @@ impl<'a> Pass<'a> {
     /// Enters a container that `depth` others enclose: whether it holds anything.
     fn open(&mut self, depth: usize, close: u8) -> Result<bool, Error> {
         if depth >= MAX_DEPTH {
-            return Err(Error::Limit {
-                reason: "the document would be nested more than 128 levels deep",
-            });
+            return Err(Error::Limit { reason: "the document would be nested more than 128 levels deep" });
         }
         self.at += 1;
         self.space();
@@ -304,8 +283,7 @@ impl<'a> Pass<'a> {
         let mut before = b'{';
         for member in kept.into_iter().rev() {
             self.out.push(before);
-            self.out
-                .extend_from_slice(&object[member.name.start..member.value.end]);
+            self.out.extend_from_slice(&object[member.name.start..member.value.end]);
             before = b',';
         }
         self.out.push(b'}');
@@ -314,18 +292,12 @@ impl<'a> Pass<'a> {
 
 impl From<BadEscape> for Error {
     fn from(bad: BadEscape) -> Self {
-        Self::BadJson {
-            offset: bad.offset,
-            reason: bad.reason,
-        }
+        Self::BadJson { offset: bad.offset, reason: bad.reason }
     }
 }
 
 fn overflows(number: &[u8]) -> bool {
-    std::str::from_utf8(number)
-        .ok()
-        .and_then(|number| number.parse().ok())
-        .is_none_or(f64::is_infinite)
+    std::str::from_utf8(number).ok().and_then(|number| number.parse().ok()).is_none_or(f64::is_infinite)
 }
 
 /// The names of one object: compared one by one while they are few, hashed from then on.

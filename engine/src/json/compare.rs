@@ -30,7 +30,8 @@ mod tests {
 
     #[test]
     fn names_what_changed_came_and_went() {
-        let names = changed_members(br#"{"a":1,"b":[1],"c":"x"}"#, br#"{"b":[1, 2],"a":1,"d":null}"#).unwrap();
+        let names =
+            changed_members(br#"{"a":1,"b":[1],"c":"x"}"#, br#"{"b":[1, 2],"a":1,"d":null}"#).unwrap();
         assert_eq!(names, [&br#""b""#[..], br#""d""#, br#""c""#]);
         assert_eq!(changed_members(b"{}", b"{}").unwrap(), Vec::<Vec<u8>>::new());
         assert!(changed_members(b"[]", b"{}").is_err());

@@ -27,9 +27,7 @@ pub(super) fn find_special(text: &[u8], mut at: usize) -> usize {
         at += 8;
     }
     let tail = text.get(at..).unwrap_or_default();
-    tail.iter()
-        .position(|byte| needs_escape(*byte))
-        .map_or(text.len(), |found| at + found)
+    tail.iter().position(|byte| needs_escape(*byte)).map_or(text.len(), |found| at + found)
 }
 
 const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
@@ -65,22 +63,13 @@ pub(crate) fn unescape(text: &[u8], at: usize, quote: u8) -> Result<(char, usize
         Some(b'r') => plain('\r'),
         Some(b't') => plain('\t'),
         Some(b'u') => unescape_unicode(text, at),
-        Some(_) => Err(BadEscape {
-            offset: at,
-            reason: "unknown escape sequence",
-        }),
-        None => Err(BadEscape {
-            offset: text.len(),
-            reason: "unexpected end of the text",
-        }),
+        Some(_) => Err(BadEscape { offset: at, reason: "unknown escape sequence" }),
+        None => Err(BadEscape { offset: text.len(), reason: "unexpected end of the text" }),
     }
 }
 
 fn unescape_unicode(text: &[u8], at: usize) -> Result<(char, usize), BadEscape> {
-    let lone = BadEscape {
-        offset: at,
-        reason: "lone surrogate",
-    };
+    let lone = BadEscape { offset: at, reason: "lone surrogate" };
     let first = hex4(text, at + 2)?;
     if let Some(char) = char::from_u32(first) {
         return Ok((char, at + 6));
@@ -98,15 +87,9 @@ fn unescape_unicode(text: &[u8], at: usize) -> Result<(char, usize), BadEscape> 
 
 fn hex4(text: &[u8], at: usize) -> Result<u32, BadEscape> {
     (at..at + 4).try_fold(0, |code, offset| {
-        let byte = text.get(offset).ok_or(BadEscape {
-            offset,
-            reason: "unexpected end of the text",
-        })?;
+        let byte = text.get(offset).ok_or(BadEscape { offset, reason: "unexpected end of the text" })?;
         let digit = char::from(*byte).to_digit(16);
-        let digit = digit.ok_or(BadEscape {
-            offset,
-            reason: "expected a hexadecimal digit",
-        })?;
+        let digit = digit.ok_or(BadEscape { offset, reason: "expected a hexadecimal digit" })?;
         Ok(code << 4 | digit)
     })
 }
@@ -184,11 +167,7 @@ pub fn string_chars(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(found) = content.get(at..).and_then(|rest| memchr::memchr(b'\\', rest)) {
         let escape = at + found;
-        let length = if content.get(escape + 1) == Some(&b'u') {
-            6
-        } else {
-            2
-        };
+        let length = if content.get(escape + 1) == Some(&b'u') { 6 } else { 2 };
         chars = chars.saturating_sub(length - 1);
         at = escape + length;
     }

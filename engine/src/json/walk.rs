@@ -52,9 +52,7 @@ pub fn skip(text: &[u8], at: usize) -> usize {
         Some(b'[' | b'{') => skip_container(text, at),
         _ => {
             let rest = text.get(at..).unwrap_or_default();
-            let end = rest
-                .iter()
-                .position(|byte| matches!(byte, b',' | b']' | b'}' | b':'));
+            let end = rest.iter().position(|byte| matches!(byte, b',' | b']' | b'}' | b':'));
             end.map_or(text.len(), |end| at + end)
         }
     }
@@ -105,34 +103,24 @@ fn find_structure(text: &[u8], mut at: usize) -> usize {
         at += 8;
     }
     let tail = text.get(at..).unwrap_or_default();
-    let found = tail
-        .iter()
-        .position(|byte| matches!(byte, b'[' | b']' | b'{' | b'}' | b'"'));
+    let found = tail.iter().position(|byte| matches!(byte, b'[' | b']' | b'{' | b'}' | b'"'));
     found.map_or(text.len(), |found| at + found)
 }
 
 /// The elements of the array that starts at `at`; none when it is something else.
 pub fn elements(text: &[u8], at: usize) -> Elements<'_> {
-    Elements {
-        text,
-        next: first(text, at, b'['),
-    }
+    Elements { text, next: first(text, at, b'[') }
 }
 
 /// The members of the object that starts at `at`; none when it is something else.
 pub fn members(text: &[u8], at: usize) -> Members<'_> {
-    Members {
-        text,
-        next: first(text, at, b'{'),
-    }
+    Members { text, next: first(text, at, b'{') }
 }
 
 /// Where the element at `index` of the array that starts at `at` starts; a negative index counts from the end.
 pub fn element(text: &[u8], at: usize, index: i64) -> Option<usize> {
     let steps = if index < 0 {
-        elements(text, at)
-            .count()
-            .checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?
+        elements(text, at).count().checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?
     } else {
         usize::try_from(index).ok()?
     };
