@@ -1,0 +1,200 @@
+//! Whatever edits a document goes through, its text is what an independent JSON library makes of the same edits,
+//! and a refused edit leaves it as it was.
+
+use proptest::prelude::*;
+use rapyer_engine::embedded::Keyspace;
+use rapyer_engine::{Error, Value};
+use serde_json::{Map, Number, Value as Json, json};
+
+const NOW: i64 = 1_700_000_000_000;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Name(&'static str),
+    Index(i64),
+}
+
+#[derive(Clone, Debug)]
+enum Edit {
+    Set(Vec<Step>, Json),
+    Update(Vec<(Vec<Step>, Json)>),
+    Append(Vec<Step>, Vec<Json>),
+    PopElement(Vec<Step>, i64),
+    PopMember(Vec<Step>, &'static str),
+    Increment(Vec<Step>, i64),
+    Save(Json, Vec<&'static str>),
+}
+
+const NAMES: [&str; 5] = ["a", "b", "", "dot.ted \"q\"", "é😀\n"];
+
+fn name() -> impl Strategy<Value = &'static str> {
+    proptest::sample::select(&NAMES[..])
+}
+
+fn path() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![3 => name().prop_map(Step::Name), 1 => (-3..3_i64).prop_map(Step::Index)];
+    proptest::collection::vec(step, 1..4)
+}
+
+fn value() -> impl Strategy<Value = Json> {
+    let leaf = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::from),
+        any::<i64>().prop_map(Json::from),
+        "\\PC{0,6}".prop_map(Json::from),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..3).prop_map(Json::from),
+            proptest::collection::vec((name(), inner), 0..3)
+                .prop_map(|members| Json::Object(members.into_iter().map(|(k, v)| (k.into(), v)).collect())),
+        ]
+    })
+}
+
+fn object() -> impl Strategy<Value = Json> {
+    proptest::collection::vec((name(), value()), 0..5)
+        .prop_map(|members| Json::Object(members.into_iter().map(|(k, v)| (k.into(), v)).collect()))
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    prop_oneof![
+        (path(), value()).prop_map(|(path, value)| Edit::Set(path, value)),
+        proptest::collection::vec((path(), value()), 1..4).prop_map(Edit::Update),
+        (path(), proptest::collection::vec(value(), 1..4)).prop_map(|(path, values)| Edit::Append(path, values)),
+        (path(), -4..4_i64).prop_map(|(path, index)| Edit::PopElement(path, index)),
+        (path(), name()).prop_map(|(path, name)| Edit::PopMember(path, name)),
+        (path(), any::<i64>()).prop_map(|(path, by)| Edit::Increment(path, by)),
+        (object(), proptest::collection::vec(name(), 0..4)).prop_map(|(json, only)| Edit::Save(json, only)),
+    ]
+}
+
+fn path_text(steps: &[Step]) -> String {
+    let step = |step: &Step| match step {
+        Step::Name(name) => format!("[{}]", json!(name)),
+        Step::Index(index) => format!("[{index}]"),
+    };
+    format!("${}", steps.iter().map(step).collect::<String>())
+}
+
+fn words(edit: &Edit) -> Vec<String> {
+    let key = "doc".to_owned();
+    match edit {
+        Edit::Set(path, value) => vec!["MODEL.SET".into(), key, path_text(path), value.to_string()],
+        Edit::Update(pairs) => {
+            let pairs = pairs.iter().flat_map(|(path, value)| [path_text(path), value.to_string()]);
+            ["MODEL.UPDATE".into(), key].into_iter().chain(pairs).collect()
+        }
+        Edit::Append(path, values) => {
+            let values = values.iter().map(Json::to_string);
+            ["MODEL.APPEND".into(), key, path_text(path)].into_iter().chain(values).collect()
+        }
+        Edit::PopElement(path, index) => vec!["MODEL.POP".into(), key, path_text(path), index.to_string()],
+        Edit::PopMember(path, name) => vec!["MODEL.POP".into(), key, path_text(path), json!(name).to_string()],
+        Edit::Increment(path, by) => vec!["MODEL.INCRBY".into(), key, path_text(path), by.to_string()],
+        Edit::Save(json, only) => {
+            let head = ["MODEL.SAVE".into(), key, json.to_string(), "ONLY".into(), only.len().to_string()];
+            head.into_iter().chain(only.iter().map(|name| json!(name).to_string())).collect()
+        }
+    }
+}
+
+fn position(len: usize, index: i64) -> Option<usize> {
+    let at = if index < 0 { index + len as i64 } else { index };
+    usize::try_from(at).ok().filter(|at| *at < len)
+}
+
+fn find<'j>(root: &'j mut Json, steps: &[Step]) -> Option<&'j mut Json> {
+    steps.iter().try_fold(root, |at, step| match step {
+        Step::Name(name) => at.as_object_mut()?.get_mut(*name),
+        Step::Index(index) => {
+            let array = at.as_array_mut()?;
+            let at = position(array.len(), *index)?;
+            array.get_mut(at)
+        }
+    })
+}
+
+fn assign(root: &mut Json, steps: &[Step], value: &Json) -> Option<()> {
+    if let Some(place) = find(root, steps) {
+        *place = value.clone();
+        return Some(());
+    }
+    let (last, above) = steps.split_last()?;
+    let (Step::Name(name), Some(Json::Object(parent))) = (last, find(root, above)) else { return None };
+    parent.insert((*name).into(), value.clone());
+    Some(())
+}
+
+/// The document after the edit; `None` when it must be refused.
+fn expected(before: &Json, edit: &Edit) -> Option<Json> {
+    let mut json = before.clone();
+    match edit {
+        Edit::Set(path, value) => assign(&mut json, path, value)?,
+        Edit::Update(pairs) => pairs.iter().try_for_each(|(path, value)| assign(&mut json, path, value))?,
+        Edit::Append(path, values) => match find(&mut json, path)? {
+            Json::Array(array) => array.extend(values.iter().cloned()),
+            Json::String(text) => {
+                values.iter().try_for_each(|value| value.as_str().map(|more| text.push_str(more)))?;
+            }
+            _ => return None,
+        },
+        Edit::PopElement(path, index) => {
+            let array = find(&mut json, path)?.as_array_mut()?;
+            if let Some(at) = position(array.len(), *index) {
+                array.remove(at);
+            }
+        }
+        Edit::PopMember(path, name) => {
+            find(&mut json, path)?.as_object_mut()?.shift_remove(*name);
+        }
+        Edit::Increment(path, by) => {
+            let number = find(&mut json, path)?;
+            let sum = number.as_number()?.to_string().parse::<i128>().ok()? + i128::from(*by);
+            *number = Json::Number(sum.to_string().parse::<Number>().ok()?);
+        }
+        Edit::Save(new, only) => {
+            let new: &Map<String, Json> = new.as_object()?;
+            let old = json.as_object_mut()?;
+            old.retain(|name, _| !only.contains(&name.as_str()) || new.contains_key(name));
+            for (name, value) in new.iter().filter(|(name, _)| only.contains(&name.as_str())) {
+                old.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    Some(json)
+}
+
+fn execute(keyspace: &mut Keyspace, words: &[String]) -> Result<Value, Error> {
+    let words: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
+    keyspace.execute(&words, NOW)
+}
+
+fn text(keyspace: &mut Keyspace) -> String {
+    match execute(keyspace, &["MODEL.GET_RO".into(), "doc".into()]) {
+        Ok(Value::Bulk(text)) => String::from_utf8(text).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn the_text_is_the_references(start in object(), edits in proptest::collection::vec(edit(), 1..12)) {
+        let mut keyspace = Keyspace::default();
+        let mut reference = start;
+        execute(&mut keyspace, &["MODEL.CREATE".into(), "doc".into(), reference.to_string()]).unwrap();
+        for edit in &edits {
+            let answer = execute(&mut keyspace, &words(edit));
+            match expected(&reference, edit) {
+                Some(after) => {
+                    prop_assert!(answer.is_ok(), "{edit:?} on {reference}: {answer:?}");
+                    reference = after;
+                }
+                None => prop_assert!(answer.is_err(), "{edit:?} on {reference}: {answer:?}"),
+            }
+            prop_assert_eq!(text(&mut keyspace), reference.to_string(), "{:?}", edit);
+        }
+    }
+}
