@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::Path;
+use crate::json::Kind;
+
 /// What went wrong. The prefix is the contract with clients; the text is for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -36,6 +39,14 @@ pub enum Error {
 impl Error {
     pub fn argument(argument: &[u8], reason: &'static str) -> Self {
         Self::BadArgument { argument: printable(argument), reason }
+    }
+
+    pub(crate) fn no_path(path: &Path) -> Self {
+        Self::NoPath { path: printable(path.to_string().as_bytes()) }
+    }
+
+    pub(crate) fn bad_type(path: &Path, expected: &'static str, found: Kind) -> Self {
+        Self::BadType { path: printable(path.to_string().as_bytes()), expected, found: found.name() }
     }
 
     pub fn range(argument: &[u8], reason: &'static str) -> Self {

@@ -47,11 +47,6 @@ impl Path {
         &self.steps
     }
 
-    /// The steps to the container of the value, and the step from there; `None` for the root.
-    pub fn parent(&self) -> Option<(&[Step], &Step)> {
-        self.steps.split_last().map(|(last, steps)| (steps, last))
-    }
-
     /// The span of the value in a document's canonical text.
     pub fn locate(&self, text: &[u8]) -> Option<Range<usize>> {
         locate_steps(&self.steps, text, 0..text.len())
@@ -237,5 +232,179 @@ impl Parser<'_> {
             .and_then(|index| index.parse().ok())
             .filter(|index| (-MAX_INDEX..=MAX_INDEX).contains(index))
             .ok_or_else(|| self.bad_at(start, "an index is at most 2^53-1 either way: expected another"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn name(content: &str) -> Step {
+        Step::Name(Name::from_vec(json::quote(content)))
+    }
+
+    fn parse(text: &str) -> Path {
+        Path::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn singular_queries_are_paths() {
+        use Step::Index;
+        let emoji = "$[\"\u{1f600}.'\\\"\"]";
+        for (text, steps) in [
+            ("$", vec![]),
+            ("$.a.b_1", vec![name("a"), name("b_1")]),
+            ("$._", vec![name("_")]),
+            ("$.größe.😀", vec![name("größe"), name("😀")]),
+            ("$[\"any key\"]", vec![name("any key")]),
+            ("$['x']", vec![name("x")]),
+            ("$['']['1']", vec![name(""), name("1")]),
+            ("$.a[0][-1]", vec![name("a"), Index(0), Index(-1)]),
+            ("$[9007199254740991]", vec![Index(9_007_199_254_740_991)]),
+            ("$[-9007199254740991]", vec![Index(-9_007_199_254_740_991)]),
+            (emoji, vec![name("😀.'\"")]),
+            (r#"$['it\'s "it"']"#, vec![name("it's \"it\"")]),
+            (r#"$["\b\f\n\r\t\/\\\u00e9\ud83d\ude00"]"#, vec![name("\u{8}\u{c}\n\r\t/\\é😀")]),
+            (r"$['\u0000']", vec![name("\0")]),
+            ("$ .a\n[ 0\t]['b' ]", vec![name("a"), Index(0), name("b")]),
+        ] {
+            assert_eq!(parse(text).steps(), steps, "{text}");
+        }
+    }
+
+    #[test]
+    fn errors_name_the_byte() {
+        for (text, at, why) in [
+            ("", 0, "'$'"),
+            ("a", 0, "'$'"),
+            (" $", 0, "'$'"),
+            ("$a", 1, "'.' or '['"),
+            ("$ ", 2, "unexpected end"),
+            ("$.", 2, "unexpected end"),
+            ("$.a.", 4, "unexpected end"),
+            ("$..a", 2, "wildcard"),
+            ("$.*", 2, "wildcard"),
+            ("$. a", 2, "a name"),
+            ("$.1", 2, "a name"),
+            ("$.a-b", 3, "'.' or '['"),
+            ("$.a b", 4, "'.' or '['"),
+            ("$[", 2, "unexpected end"),
+            ("$[]", 2, "a name in quotes or an index"),
+            ("$[a]", 2, "a name in quotes or an index"),
+            ("$[*]", 2, "wildcard"),
+            ("$[?@.a]", 2, "wildcard"),
+            ("$[:1]", 2, "wildcard"),
+            ("$[0:1]", 3, "']'"),
+            ("$[0,1]", 3, "']'"),
+            ("$[0", 3, "unexpected end"),
+            ("$[-]", 3, "a digit"),
+            ("$[- 1]", 3, "a digit"),
+            ("$[+1]", 2, "a name in quotes or an index"),
+            ("$[00]", 2, "zero"),
+            ("$[01]", 2, "zero"),
+            ("$[-0]", 2, "zero"),
+            ("$[-01]", 2, "zero"),
+            ("$[1.0]", 3, "']'"),
+            ("$[9007199254740992]", 2, "2^53-1"),
+            ("$[-9007199254740992]", 2, "2^53-1"),
+            ("$[99999999999999999999]", 2, "2^53-1"),
+            ("$['a]", 5, "unexpected end"),
+            ("$['a\n']", 4, "control character"),
+            (r#"$['\"']"#, 3, "escape"),
+            (r#"$["\'"]"#, 3, "escape"),
+            (r"$['\x']", 3, "escape"),
+            (r"$['\ud800']", 3, "lone surrogate"),
+            (r"$['\u00']", 7, "hexadecimal"),
+        ] {
+            match Path::parse(text.as_bytes()) {
+                Err(Error::BadPath { path, offset, reason }) => {
+                    assert_eq!(path, printable(text.as_bytes()));
+                    assert_eq!(offset, at, "{reason} in {text}");
+                    assert!(reason.contains(why), "{reason} in {text}");
+                }
+                other => panic!("{text} gave {other:?}"),
+            }
+        }
+        let invalid = Path::parse(b"$.a\xff");
+        assert!(
+            matches!(invalid, Err(Error::BadPath { offset: 3, reason: "invalid UTF-8", .. })),
+            "{invalid:?}"
+        );
+    }
+
+    #[test]
+    fn a_path_is_no_deeper_than_a_document() {
+        let deepest = parse(&format!("${}", "[0]".repeat(MAX_DEPTH)));
+        assert_eq!(deepest.depth(), MAX_DEPTH);
+        let deeper = Path::parse(format!("${}", ".a".repeat(MAX_DEPTH + 1)).as_bytes());
+        assert!(matches!(deeper, Err(Error::Limit { .. })), "{deeper:?}");
+    }
+
+    #[test]
+    fn a_path_leads_to_one_value_or_nowhere() {
+        let text = r#"{"a":[1,{"b c":"x"},[]],"é":{"":null},"0":true}"#.as_bytes();
+        for (path, value) in [
+            ("$.a[0]", Some("1")),
+            ("$.a[1]['b c']", Some(r#""x""#)),
+            ("$.a[-2]['b c']", Some(r#""x""#)),
+            ("$.a[-1]", Some("[]")),
+            ("$.é", Some(r#"{"":null}"#)),
+            (r"$['\u00e9']['']", Some("null")),
+            ("$['0']", Some("true")),
+            ("$[0]", None),
+            ("$.a.b", None),
+            ("$.a[3]", None),
+            ("$.a[-4]", None),
+            ("$.a[-1][0]", None),
+            ("$.b", None),
+            ("$.a[0].b", None),
+        ] {
+            let found = parse(path).locate(text).map(|span| std::str::from_utf8(&text[span]).unwrap());
+            assert_eq!(found, value, "{path}");
+        }
+        assert_eq!(parse("$").locate(text), Some(0..text.len()));
+    }
+
+    #[test]
+    fn steps_lead_on_from_any_value() {
+        let text = br#"{"a":{"b":[1,2]}}"#;
+        let path = parse("$.a.b[1]");
+        let container = locate_steps(&path.steps()[..2], text, 0..text.len()).unwrap();
+        assert_eq!(&text[container.clone()], b"[1,2]");
+        assert_eq!(&text[locate_steps(&path.steps()[2..], text, container).unwrap()], b"2");
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let any_name = prop_oneof!["[a-z_é][a-z0-9_]{0,8}", "(?s).{0,12}"].prop_map(|content| name(&content));
+        let index = prop_oneof![-3_i64..4, -MAX_INDEX..=MAX_INDEX].prop_map(Step::Index);
+        prop::collection::vec(prop_oneof![any_name, index], 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_reads_back_from_its_text(steps in steps()) {
+            let path = Path { steps: steps.into() };
+            prop_assert_eq!(&parse(&path.to_string()), &path);
+        }
+
+        #[test]
+        fn any_name_leads_to_its_member(names in prop::collection::hash_set("(?s).{0,12}", 1..6)) {
+            let object: Value = names.iter().map(|name| (name.clone(), Value::from(name.as_str()))).collect();
+            let text = serde_json::to_vec(&object).unwrap();
+            for content in names {
+                let path = Path { steps: [name(&content)].into_iter().collect() };
+                prop_assert_eq!(&text[path.locate(&text).unwrap()], json::quote(&content));
+            }
+        }
+
+        #[test]
+        fn any_bytes_give_an_answer(bytes in r#"\$[.\[\]'"\\u0-9a-d \-*\n]{0,24}"#) {
+            if let Ok(path) = Path::parse(bytes.as_bytes()) {
+                prop_assert_eq!(parse(&path.to_string()), path);
+            }
+        }
     }
 }

@@ -61,7 +61,8 @@ fn edit() -> impl Strategy<Value = Edit> {
     prop_oneof![
         (path(), value()).prop_map(|(path, value)| Edit::Set(path, value)),
         proptest::collection::vec((path(), value()), 1..4).prop_map(Edit::Update),
-        (path(), proptest::collection::vec(value(), 1..4)).prop_map(|(path, values)| Edit::Append(path, values)),
+        (path(), proptest::collection::vec(value(), 1..4))
+            .prop_map(|(path, values)| Edit::Append(path, values)),
         (path(), -4..4_i64).prop_map(|(path, index)| Edit::PopElement(path, index)),
         (path(), name()).prop_map(|(path, name)| Edit::PopMember(path, name)),
         (path(), any::<i64>()).prop_map(|(path, by)| Edit::Increment(path, by)),
@@ -90,7 +91,9 @@ fn words(edit: &Edit) -> Vec<String> {
             ["MODEL.APPEND".into(), key, path_text(path)].into_iter().chain(values).collect()
         }
         Edit::PopElement(path, index) => vec!["MODEL.POP".into(), key, path_text(path), index.to_string()],
-        Edit::PopMember(path, name) => vec!["MODEL.POP".into(), key, path_text(path), json!(name).to_string()],
+        Edit::PopMember(path, name) => {
+            vec!["MODEL.POP".into(), key, path_text(path), json!(name).to_string()]
+        }
         Edit::Increment(path, by) => vec!["MODEL.INCRBY".into(), key, path_text(path), by.to_string()],
         Edit::Save(json, only) => {
             let head = ["MODEL.SAVE".into(), key, json.to_string(), "ONLY".into(), only.len().to_string()];

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::document::bad_type;
 use super::{Access, Arg, Call, Command, Keys, Kind};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
@@ -43,7 +42,7 @@ fn append(call: &mut Call<'_>) -> Result<(), Error> {
     let (at, parts, length) = match json::kind(&text[target.clone()]) {
         Json::Array => append_elements(text, &target, &values),
         Json::String => append_text(text, &path, &target, &values)?,
-        found => return Err(bad_type(&path, "an array or a string", found)),
+        found => return Err(Error::bad_type(&path, "an array or a string", found)),
     };
     document.splice(at..at, &parts)?;
     let header = document.header();
@@ -76,7 +75,7 @@ fn append_text<'v>(
     let mut parts = Vec::with_capacity(values.len());
     for value in values {
         if json::kind(value) != Json::String {
-            return Err(bad_type(path, "strings to append to a string", json::kind(value)));
+            return Err(Error::bad_type(path, "strings to append to a string", json::kind(value)));
         }
         length += json::string_chars(value);
         parts.push(&value[1..value.len() - 1]);
@@ -114,7 +113,7 @@ fn pop(call: &mut Call<'_>) -> Result<(), Error> {
     let found = match json::kind(&text[target.clone()]) {
         Json::Array => pop_element(text, &target, which.as_deref())?,
         Json::Object => pop_member(text, &target, which.as_deref())?,
-        found => return Err(bad_type(&path, "an array or an object", found)),
+        found => return Err(Error::bad_type(&path, "an array or an object", found)),
     };
     let Some((range, popped)) = found else {
         call.reply.null();
@@ -177,5 +176,5 @@ fn with_comma(text: &[u8], range: Range<usize>) -> Range<usize> {
 }
 
 pub(super) fn locate(text: &[u8], path: &Path) -> Result<Range<usize>, Error> {
-    path.locate(text).ok_or_else(|| Error::NoPath { path: path.to_string() })
+    path.locate(text).ok_or_else(|| Error::no_path(path))
 }

@@ -255,7 +255,7 @@ impl<'p> Place<'p> {
         if let Some(range) = path.locate(text) {
             return Ok(Self::Value(range));
         }
-        let missing = || Error::NoPath { path: path.to_string() };
+        let missing = || Error::no_path(path);
         let (last, above) = path.steps().split_last().ok_or_else(missing)?;
         let parent = crate::path::locate_steps(above, text, 0..text.len()).ok_or_else(missing)?;
         let found = json::kind(&text[parent.clone()]);
@@ -264,8 +264,8 @@ impl<'p> Place<'p> {
                 Ok(Self::End { at: parent.end - 1, first: parent.len() == 2, name })
             }
             Step::Index(_) if found == Json::Array => Err(missing()),
-            Step::Name(_) => Err(bad_type(path, "an object around its last step", found)),
-            Step::Index(_) => Err(bad_type(path, "an array around its last step", found)),
+            Step::Name(_) => Err(Error::bad_type(path, "an object around its last step", found)),
+            Step::Index(_) => Err(Error::bad_type(path, "an array around its last step", found)),
         }
     }
 
@@ -470,9 +470,5 @@ fn del(call: &mut Call<'_>) -> Result<(), Error> {
 /// Only objects have members to save one by one.
 fn need_object(text: &[u8]) -> Result<(), Error> {
     let found = json::kind(text);
-    if found == Json::Object { Ok(()) } else { Err(bad_type(&"$", "an object", found)) }
-}
-
-pub(super) fn bad_type(path: &dyn std::fmt::Display, expected: &'static str, found: Json) -> Error {
-    Error::BadType { path: path.to_string(), expected, found: found.name() }
+    if found == Json::Object { Ok(()) } else { Err(Error::bad_type(&Path::default(), "an object", found)) }
 }

@@ -3,7 +3,6 @@
 use num_bigint::BigInt;
 
 use super::container::locate;
-use super::document::bad_type;
 use super::{Access, Arg, Call, Command, Keys, Kind};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
@@ -37,7 +36,7 @@ fn incrby(call: &mut Call<'_>) -> Result<(), Error> {
     let target = locate(text, &path)?;
     let current = &text[target.clone()];
     if !is_number(current) {
-        return Err(bad_type(&path, "a number", json::kind(current)));
+        return Err(Error::bad_type(&path, "a number", json::kind(current)));
     }
     let sum = add(current, &operand)?;
     document.splice(target, &[sum.as_bytes()])?;

@@ -11,18 +11,18 @@ use crate::Error;
 
 /// How many containers may lie within one another.
 pub const MAX_DEPTH: usize = 128;
-/// How many digits an integer may have: what Python converts without being asked twice.
+/// How many digits an integer may have: what Python converts unless it is told otherwise.
 pub const MAX_DIGITS: usize = 4300;
 
 /// Beyond this many digits before its point a number may be too large for a double.
 const SAFE_FLOAT_DIGITS: usize = 308;
-/// Up to so many names, comparing each with each is cheaper than hashing them.
-const FEW_NAMES: usize = 16;
+
+const NOT_A_NUMBER: &str = "NaN and Infinity are not JSON, send them as strings: found one";
 
 /// Validates `text` and makes it canonical; borrowed when it is so already, but for white space around it.
 ///
 /// `above` is how many containers will enclose the value where it goes. Of members with the same name the last
-/// stays, in the last one's place.
+/// one stays, where it stands.
 pub fn canonical(text: &[u8], above: usize) -> Result<Cow<'_, [u8]>, Error> {
     if let Err(error) = std::str::from_utf8(text) {
         return Err(Error::BadJson { offset: error.valid_up_to(), reason: "invalid UTF-8" });
@@ -53,7 +53,7 @@ struct Pass<'a> {
     copied: usize,
 }
 
-impl<'a> Pass<'a> {
+impl Pass<'_> {
     fn bad(&self, reason: &'static str) -> Error {
         let reason = if self.at < self.text.len() { reason } else { "unexpected end of the text" };
         Error::BadJson { offset: self.at, reason }
@@ -102,9 +102,7 @@ impl<'a> Pass<'a> {
             Some(b't') => self.literal(b"true"),
             Some(b'f') => self.literal(b"false"),
             Some(b'n') => self.literal(b"null"),
-            Some(b'N' | b'I') => {
-                Err(self.bad("NaN and Infinity are not JSON, send them as strings; found one"))
-            }
+            Some(b'N' | b'I') => Err(self.bad(NOT_A_NUMBER)),
             _ => Err(self.bad("expected a value")),
         }
     }
@@ -123,6 +121,9 @@ impl<'a> Pass<'a> {
             self.at += 1;
         }
         let first = self.peek();
+        if first == Some(b'I') {
+            return Err(self.bad(NOT_A_NUMBER));
+        }
         let whole = self.digits()?;
         if first == Some(b'0') && whole > 1 {
             self.at -= whole - 1;
@@ -204,11 +205,9 @@ impl<'a> Pass<'a> {
         if !self.open(depth, b'}')? {
             return Ok(());
         }
-        let mut names = Names::default();
-        let mut unique = true;
+        let mut names = SmallVec::<[u64; 16]>::new();
         loop {
-            let name = self.name()?;
-            unique &= names.insert(name);
+            names.push(self.name()?);
             self.space();
             if self.peek() != Some(b':') {
                 return Err(self.bad("expected ':'"));
@@ -220,7 +219,8 @@ impl<'a> Pass<'a> {
                 break;
             }
         }
-        if !unique {
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
             self.keep_last_members(start);
         }
         Ok(())
@@ -257,18 +257,18 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// A member's name in canonical form.
-    fn name(&mut self) -> Result<Cow<'a, [u8]>, Error> {
+    /// Passes over a member's name: its fingerprint.
+    fn name(&mut self) -> Result<u64, Error> {
         if self.peek() != Some(b'"') {
             return Err(self.bad("expected a name in double quotes"));
         }
         let (start, written) = (self.at, self.written());
         self.string()?;
         if self.copied <= start {
-            return Ok(Cow::Borrowed(&self.text[start..self.at]));
+            return Ok(fingerprint(&self.text[start..self.at]));
         }
         self.replace(self.at, b"");
-        Ok(Cow::Owned(self.out[written..].to_vec()))
+        Ok(fingerprint(&self.out[written..]))
     }
 
     /// Rewrites the object just read, which starts at `start` of the canonical text, without the members that
@@ -300,27 +300,313 @@ fn overflows(number: &[u8]) -> bool {
     std::str::from_utf8(number).ok().and_then(|number| number.parse().ok()).is_none_or(f64::is_infinite)
 }
 
-/// The names of one object: compared one by one while they are few, hashed from then on.
-#[derive(Default)]
-struct Names<'a> {
-    few: SmallVec<[Cow<'a, [u8]>; FEW_NAMES]>,
-    many: Option<HashSet<Cow<'a, [u8]>>>,
+/// A number that names share only if they are equal, or by a rare accident. An accident, even one that somebody
+/// arranged, costs no more than an exact look at the names of one object, so speed is all that counts here.
+fn fingerprint(name: &[u8]) -> u64 {
+    const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mix = |print: u64, word: u64| (print.rotate_left(29) ^ word).wrapping_mul(SPREAD);
+    let mut print = name.len() as u64;
+    let mut rest = name;
+    while let Some((word, tail)) = rest.split_first_chunk() {
+        print = mix(print, u64::from_le_bytes(*word));
+        rest = tail;
+    }
+    rest.iter().fold(print, |print, byte| mix(print, u64::from(*byte)))
 }
 
-impl<'a> Names<'a> {
-    /// Adds a name: whether it is new.
-    fn insert(&mut self, name: Cow<'a, [u8]>) -> bool {
-        if let Some(many) = &mut self.many {
-            return many.insert(name);
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn made(text: impl AsRef<[u8]>) -> String {
+        let text = canonical(text.as_ref(), 0).unwrap();
+        String::from_utf8(text.into_owned()).unwrap()
+    }
+
+    #[track_caller]
+    fn assert_bad(text: impl AsRef<[u8]>, at: usize, why: &str) {
+        let text = text.as_ref();
+        match canonical(text, 0) {
+            Err(Error::BadJson { offset, reason }) => {
+                assert_eq!(offset, at, "{reason} in {}", text.escape_ascii());
+                assert!(reason.contains(why), "{reason}");
+            }
+            other => panic!("{} gave {other:?}", text.escape_ascii()),
         }
-        if self.few.contains(&name) {
-            return false;
+    }
+
+    #[track_caller]
+    fn assert_limit(text: impl AsRef<[u8]>, above: usize) {
+        let result = canonical(text.as_ref(), above);
+        assert!(matches!(result, Err(Error::Limit { .. })), "{result:?}");
+    }
+
+    fn nested(depth: usize) -> String {
+        "[".repeat(depth) + &"]".repeat(depth)
+    }
+
+    #[test]
+    fn canonical_text_is_borrowed() {
+        for text in [
+            "null",
+            "true",
+            "false",
+            "0",
+            "-0",
+            "1.10",
+            "1E+5",
+            "-1.5e-300",
+            "9007199254740993",
+            "1e-999",
+            r#""""#,
+            r#""é😀""#,
+            "\"\u{7f}\u{2028}\"",
+            r#""\"\\\b\f\n\r\t\u0000\u001f""#,
+            "[]",
+            "{}",
+            r#"{"a":[1,{"":null}],"A":"a"}"#,
+        ] {
+            let result = canonical(text.as_bytes(), 0).unwrap();
+            assert!(matches!(result, Cow::Borrowed(_)), "{text}");
+            assert_eq!(result, text.as_bytes());
         }
-        if self.few.len() < FEW_NAMES {
-            self.few.push(name);
-        } else {
-            self.many = Some(self.few.drain(..).chain([name]).collect());
+    }
+
+    #[test]
+    fn white_space_goes() {
+        assert_eq!(made(" \t\r\n{ \"a b\" : [ 1 , [ ] , { } ] ,\"c\":\n2 }\n"), r#"{"a b":[1,[],{}],"c":2}"#);
+        assert!(matches!(canonical(b" [1] \n", 0), Ok(Cow::Borrowed(b"[1]"))));
+    }
+
+    #[test]
+    fn only_what_needs_an_escape_keeps_it_and_the_shortest_one() {
+        for (text, expected) in [
+            (r#""\/""#, r#""/""#),
+            (r#""\u00e9\u00E9""#, r#""éé""#),
+            (r#""\ud83d\ude00""#, r#""😀""#),
+            (r#""\u0022\u005C""#, r#""\"\\""#),
+            (r#""\u0008\u000c\u000A\u000d\u0009""#, r#""\b\f\n\r\t""#),
+            (r#""\u001F\u0000\u007f""#, "\"\\u001f\\u0000\u{7f}\""),
+            (r#""\\u0041\u0041""#, r#""\\u0041A""#),
+            (r#"{"\u0061":1}"#, r#"{"a":1}"#),
+        ] {
+            assert_eq!(made(text), expected);
         }
-        true
+    }
+
+    #[test]
+    fn the_last_member_of_a_name_stays() {
+        for (text, expected) in [
+            (r#"{"a":1,"a":2}"#, r#"{"a":2}"#),
+            (r#"{"a":1,"b":2,"a":3}"#, r#"{"b":2,"a":3}"#),
+            (r#"{"a":1,"\u0061":2}"#, r#"{"a":2}"#),
+            (r#"{"\u0061":1,"a":2}"#, r#"{"a":2}"#),
+            (r#"{"\u0061":1,"\u0061":2}"#, r#"{"a":2}"#),
+            (r#"[ 0,{"x":{"a":[1],"a":{"b":1,"b":[ ]}},"y":2},3]"#, r#"[0,{"x":{"a":{"b":[]}},"y":2},3]"#),
+            (r#"{"":1,"":2}"#, r#"{"":2}"#),
+        ] {
+            assert_eq!(made(text), expected);
+        }
+    }
+
+    #[test]
+    fn names_repeat_beyond_the_few_too() {
+        let members: Vec<_> = (0..50).chain([3, 20, 49]).map(|n| format!(r#""n{n}":{n}"#)).collect();
+        let text = made(format!("{{{}}}", members.join(",")));
+        assert_eq!(members_of(&text), 50);
+        assert!(text.ends_with(r#","n48":48,"n3":3,"n20":20,"n49":49}"#), "{text}");
+    }
+
+    fn members_of(text: &str) -> usize {
+        members(text.as_bytes(), 0).count()
+    }
+
+    #[test]
+    fn errors_name_the_byte() {
+        for (text, offset, reason) in [
+            ("", 0, "unexpected end"),
+            ("  ", 2, "unexpected end"),
+            ("x", 0, "a value"),
+            ("nul", 0, "a value"),
+            ("[true,flase]", 6, "a value"),
+            ("True", 0, "a value"),
+            ("'a'", 0, "a value"),
+            ("nullx", 4, "nothing more"),
+            ("1 2", 2, "nothing more"),
+            ("{}}", 2, "nothing more"),
+            ("NaN", 0, "NaN"),
+            ("[1,Infinity]", 3, "NaN"),
+            ("-Infinity", 1, "NaN"),
+            ("-", 1, "unexpected end"),
+            ("+1", 0, "a value"),
+            (".5", 0, "a value"),
+            ("-x", 1, "a digit"),
+            ("01", 1, "zero"),
+            ("[-007]", 3, "zero"),
+            ("1.", 2, "unexpected end"),
+            ("[1.]", 3, "a digit"),
+            ("[1e]", 3, "a digit"),
+            ("[1e+]", 4, "a digit"),
+            ("0x1", 1, "nothing more"),
+            ("[1", 2, "unexpected end"),
+            ("[1,]", 3, "a value"),
+            ("[,1]", 1, "a value"),
+            ("[1 2]", 3, "',' or ']'"),
+            ("[1}", 2, "',' or ']'"),
+            ("{", 1, "unexpected end"),
+            ("{1:2}", 1, "a name"),
+            (r#"{"a"}"#, 4, "':'"),
+            (r#"{"a" 1}"#, 5, "':'"),
+            (r#"{"a":}"#, 5, "a value"),
+            (r#"{"a":1,}"#, 7, "a name"),
+            (r#"{"a":1]"#, 6, "',' or '}'"),
+            (r#"{"a":1"#, 6, "unexpected end"),
+            ("\"abc", 4, "unexpected end"),
+            ("\"abc\\", 5, "unexpected end"),
+            ("\"a\nb\"", 2, "control character"),
+            ("\"a\0b\"", 2, "control character"),
+            ("\"12345678\x1f\"", 9, "control character"),
+            ("[\x0b1]", 1, "a value"),
+            (r#""a\x""#, 2, "escape"),
+            (r#""a\'""#, 2, "escape"),
+            (r#""\u12g4""#, 5, "hexadecimal"),
+            (r#""\u+123""#, 3, "hexadecimal"),
+            (r#""\u12""#, 5, "hexadecimal"),
+            (r#""\u12"#, 5, "unexpected end"),
+            (r#""a\ud800""#, 2, "lone surrogate"),
+            (r#""a\udc00""#, 2, "lone surrogate"),
+            (r#""\ud800\u0041""#, 1, "lone surrogate"),
+            (r#""\ud800\ud800""#, 1, "lone surrogate"),
+            (r#""\ud83d\ude""#, 11, "hexadecimal"),
+            ("\u{feff}1", 0, "a value"),
+            ("/**/1", 0, "a value"),
+        ] {
+            assert_bad(text, offset, reason);
+        }
+    }
+
+    #[test]
+    fn invalid_utf8_is_refused_wherever_it_is() {
+        assert_bad(b"\"ab\xff\"", 3, "UTF-8");
+        assert_bad(b"\"\xc0\x80\"", 1, "UTF-8");
+        assert_bad(b"\"\xed\xa0\x80\"", 1, "UTF-8");
+        assert_bad(b"[1,\xe2\x82", 3, "UTF-8");
+    }
+
+    #[test]
+    fn numbers_have_limits() {
+        let digits = "9".repeat(MAX_DIGITS);
+        assert_eq!(made(format!("-{digits}")), format!("-{digits}"));
+        assert_limit(format!("{digits}0"), 0);
+        assert_limit(format!("[-{digits}0]"), 0);
+        assert_eq!(made("1.7976931348623157e308"), "1.7976931348623157e308");
+        assert_limit("1.8e308", 0);
+        assert_limit("[-1e999]", 0);
+        assert_limit(format!("{}.0", "9".repeat(400)), 0);
+        let tiny = format!("0.{}1", "0".repeat(5000));
+        assert_eq!(made(&tiny), tiny);
+    }
+
+    #[test]
+    fn depth_counts_what_encloses_the_value_too() {
+        assert_eq!(made(nested(MAX_DEPTH)), nested(MAX_DEPTH));
+        assert_limit(nested(MAX_DEPTH + 1), 0);
+        assert_limit("[".repeat(1_000_000), 0);
+        assert_limit(r#"{"a":"#.repeat(1_000_000), 0);
+        assert!(canonical(b"[[1]]", MAX_DEPTH - 2).is_ok());
+        assert_limit("[[1]]", MAX_DEPTH - 1);
+        assert!(canonical(b"1", MAX_DEPTH).is_ok());
+        assert_limit("{}", MAX_DEPTH);
+    }
+
+    #[test]
+    fn names_that_repeat_in_large_objects_take_linear_time() {
+        let object = |members: usize| {
+            let members: Vec<_> = (0..members).map(|n| format!(r#""n{}":{n}"#, n / 2)).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        let text = made(object(200_000));
+        assert_eq!(members_of(&text), 100_000);
+    }
+
+    /// JSON in all the ways it may be written: white space, needless escapes, repeated names.
+    fn written() -> impl Strategy<Value = String> {
+        let space = || "[ \t\r\n]{0,2}";
+        let string = || {
+            let piece = prop_oneof![
+                "[a-c]".prop_map(String::from),
+                any::<char>().prop_map(|char| {
+                    let mut units = [0; 2];
+                    let escapes = char.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04X}"));
+                    escapes.collect::<Vec<_>>().concat()
+                }),
+                any::<char>().prop_map(|char| {
+                    let quoted = serde_json::to_string(&char).unwrap();
+                    quoted[1..quoted.len() - 1].to_owned()
+                }),
+                Just("\\/".to_owned()),
+            ];
+            prop::collection::vec(piece, 0..4).prop_map(|pieces| format!("\"{}\"", pieces.concat()))
+        };
+        let scalar = prop_oneof![
+            "null|true|false",
+            "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,20})?(e[+-][0-9]{1,2})?",
+            string(),
+        ];
+        scalar.prop_recursive(5, 64, 6, move |inner| {
+            let spaced = (space(), inner.clone(), space()).prop_map(|(l, value, r)| l + &value + &r);
+            let member = (space(), string(), space(), inner, space())
+                .prop_map(|(a, name, b, value, c)| format!("{a}{name}{b}:{value}{c}"));
+            prop_oneof![
+                prop::collection::vec(spaced, 0..6).prop_map(|items| format!("[{}]", items.join(","))),
+                prop::collection::vec(member, 0..24).prop_map(|items| format!("{{{}}}", items.join(","))),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_text_means_what_was_written(text in written()) {
+            let canonical_text = made(&text);
+            let expected: Value = serde_json::from_str(&text).unwrap();
+            let found: Value = serde_json::from_str(&canonical_text).unwrap();
+            prop_assert_eq!(&found, &expected);
+            // Serde escapes as little and keeps a number's digits, so what it writes is canonical as well.
+            prop_assert_eq!(serde_json::to_string(&found).unwrap(), canonical_text);
+        }
+
+        #[test]
+        fn canonical_text_stays_as_it_is(text in written()) {
+            let once = made(text);
+            let twice = canonical(once.as_bytes(), 0).unwrap();
+            prop_assert!(matches!(twice, Cow::Borrowed(_)));
+            prop_assert_eq!(twice, once.as_bytes());
+        }
+
+        #[test]
+        fn any_bytes_give_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = canonical(&bytes, 0);
+        }
+
+        #[test]
+        fn damaged_json_is_judged_as_serde_judges_it(
+            text in written(), at: prop::sample::Index, byte in r#"[\[\]{}",:\\0-9eE.+ntfu\- \n]"#,
+        ) {
+            let mut bytes = text.into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte.as_bytes()[0];
+            match canonical(&bytes, 0) {
+                Ok(_) => prop_assert!(serde_json::from_slice::<Value>(&bytes).is_ok()),
+                Err(Error::BadJson { offset, .. }) => {
+                    prop_assert!(serde_json::from_slice::<Value>(&bytes).is_err());
+                    prop_assert!(offset <= bytes.len());
+                }
+                Err(Error::Limit { .. }) => {}
+                Err(other) => prop_assert!(false, "{:?}", other),
+            }
+        }
     }
 }

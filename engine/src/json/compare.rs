@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use super::{Kind, canonical, kind, members};
-use crate::Error;
+use crate::{Error, Path};
 
 /// The names, quoted, of the members that are different in `after`, new there, or gone.
 pub fn changed_members(before: &[u8], after: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
     let (before, after) = (canonical(before, 0)?, canonical(after, 0)?);
     for text in [&before, &after] {
         if kind(text) != Kind::Object {
-            return Err(Error::BadType { path: "$".into(), expected: "an object", found: kind(text).name() });
+            return Err(Error::bad_type(&Path::default(), "an object", kind(text)));
         }
     }
     let mut old: HashMap<&[u8], &[u8]> =

@@ -177,3 +177,53 @@ pub fn string_chars(text: &[u8]) -> usize {
 fn content(text: &[u8]) -> &[u8] {
     text.get(1..text.len().saturating_sub(1)).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_quoted_string_escapes_as_little_as_it_may() {
+        assert_eq!(quote("a\"\\/\n\u{1}\u{7f}é"), "\"a\\\"\\\\/\\n\\u0001\u{7f}é\"".as_bytes());
+    }
+
+    #[test]
+    fn a_string_without_escapes_is_borrowed() {
+        assert!(matches!(unquote("\"née\"".as_bytes()), Cow::Borrowed("née")));
+    }
+
+    #[test]
+    fn characters_are_code_points() {
+        for (text, chars) in [(r#""""#, 0), (r#""né😀""#, 3), (r#""\n\\\"\u0000u""#, 5), (r#""\\u0000""#, 6)]
+        {
+            assert_eq!(string_chars(text.as_bytes()), chars, "{text}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_string_harms_nobody() {
+        for text in [b"" as &[u8], b"\"", b"\"\\", b"\"\\u\"", b"\"\\u0\"", b"\"\xff\\q\""] {
+            unquote(text);
+            string_chars(text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn quoting_is_what_serde_does(content in "(?s).{0,40}") {
+            let text = quote(&content);
+            prop_assert_eq!(&text, &serde_json::to_vec(&content).unwrap());
+            prop_assert_eq!(unquote(&text), content.as_str());
+            prop_assert_eq!(string_chars(&text), content.chars().count());
+        }
+
+        #[test]
+        fn the_first_special_byte_is_found(bytes in prop::collection::vec(any::<u8>(), 0..40), at in 0_usize..42) {
+            let tail = bytes.get(at..).unwrap_or_default();
+            let expected = tail.iter().position(|byte| needs_escape(*byte)).map_or(bytes.len(), |found| at + found);
+            prop_assert_eq!(find_special(&bytes, at), expected);
+        }
+    }
+}

@@ -136,9 +136,10 @@ pub fn element(text: &[u8], at: usize, index: i64) -> Option<usize> {
 pub fn member(text: &[u8], at: usize, name: &[u8]) -> Option<usize> {
     let mut members = members(text, at);
     loop {
-        // Both end in a quote that nothing escapes, so a prefix is the whole name.
         let start = members.start()?;
-        if text.get(start..)?.starts_with(name) {
+        // Both names end in a quote that nothing escapes, so a prefix is the whole.
+        let rest = text.get(start..)?.strip_prefix(name);
+        if rest.is_some_and(|rest| rest.first() == Some(&b':')) {
             return Some(start + name.len() + 1);
         }
         members.next()?;
@@ -163,9 +164,9 @@ impl Iterator for Elements<'_> {
     type Item = Range<usize>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let start = self.next?;
+        let start = self.next.take()?;
         let end = skip(self.text, start);
-        self.next = following(self.text, end);
+        self.next = after(self.text, end, b',');
         Some(start..end)
     }
 }
@@ -195,10 +196,11 @@ impl Iterator for Members<'_> {
     type Item = Member;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let start = self.next?;
+        let start = self.next.take()?;
         let name = start..skip(self.text, start);
-        let value = name.end + 1..skip(self.text, name.end + 1);
-        self.next = following(self.text, value.end);
+        let value = after(self.text, name.end, b':')?;
+        let value = value..skip(self.text, value);
+        self.next = after(self.text, value.end, b',');
         Some(Member { name, value })
     }
 }
@@ -209,7 +211,105 @@ fn first(text: &[u8], at: usize, open: u8) -> Option<usize> {
     (text[at] == open && !matches!(first, b']' | b'}')).then_some(at + 1)
 }
 
-/// Where the value after the one that ends at `end` starts.
-fn following(text: &[u8], end: usize) -> Option<usize> {
-    (text.get(end) == Some(&b',')).then_some(end + 1)
+/// What follows `byte`, if that is what `at` has.
+fn after(text: &[u8], at: usize, byte: u8) -> Option<usize> {
+    (text.get(at) == Some(&byte)).then_some(at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::json::quote;
+
+    fn tree() -> impl Strategy<Value = Value> {
+        let scalar = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            r#"[\[\]{}"\\,:a-c\n]{0,20}"#.prop_map(Value::from),
+        ];
+        scalar.prop_recursive(5, 64, 8, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
+                prop::collection::hash_map(r#"[\[\]{}"\\,:a-c\n]{0,12}"#, inner, 0..8)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn read(text: &[u8], span: Range<usize>) -> Value {
+        serde_json::from_slice(&text[span]).unwrap()
+    }
+
+    /// Compares every value at every level with what serde found there.
+    fn compare(text: &[u8], at: usize, value: &Value) {
+        let span = at..skip(text, at);
+        assert_eq!(&read(text, span.clone()), value);
+        let expected = match value {
+            Value::Null => Kind::Null,
+            Value::Bool(_) => Kind::Boolean,
+            Value::Number(number) if number.is_f64() => Kind::Number,
+            Value::Number(_) => Kind::Integer,
+            Value::String(_) => Kind::String,
+            Value::Array(_) => Kind::Array,
+            Value::Object(_) => Kind::Object,
+        };
+        assert_eq!(kind(&text[span]), expected);
+
+        let array = value.as_array().map(Vec::as_slice).unwrap_or_default();
+        let spans: Vec<_> = elements(text, at).collect();
+        assert_eq!(spans.len(), array.len());
+        for (index, (span, value)) in spans.iter().zip(array).enumerate() {
+            assert_eq!(element(text, at, index as i64), Some(span.start));
+            assert_eq!(element(text, at, index as i64 - array.len() as i64), Some(span.start));
+            compare(text, span.start, value);
+        }
+        for beyond in [array.len() as i64, -(array.len() as i64) - 1, i64::MAX, i64::MIN] {
+            assert_eq!(element(text, at, beyond), None);
+        }
+
+        let mut found = 0;
+        for span in members(text, at) {
+            let name = read(text, span.name.clone());
+            let name = name.as_str().unwrap();
+            assert_eq!(member(text, at, &quote(name)), Some(span.value.start));
+            compare(text, span.value.start, &value[name]);
+            found += 1;
+        }
+        assert_eq!(found, value.as_object().map_or(0, serde_json::Map::len));
+        assert_eq!(member(text, at, b"\"absent\""), None);
+    }
+
+    #[test]
+    fn the_whole_name_is_compared() {
+        let text = br#"{"a\"":1,"ab":2,"a":3,"":4}"#;
+        for (name, value) in [(r#""a""#, b"3"), (r#""ab""#, b"2"), (r#""a\"""#, b"1"), (r#""""#, b"4")] {
+            let start = member(text, 0, name.as_bytes()).unwrap();
+            assert_eq!(&text[start..skip(text, start)], value);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_is_found_where_serde_finds_it(value in tree()) {
+            compare(&serde_json::to_vec(&value).unwrap(), 0, &value);
+        }
+
+        #[test]
+        fn text_that_is_not_json_gives_spans_inside_it(
+            text in r#"[\[\]{}",:\\1e]{0,24}"#, at in 0_usize..26, index in -3_i64..4,
+        ) {
+            let text = text.as_bytes();
+            let inside = |span: Range<usize>| text.get(span).is_some();
+            prop_assert!(skip(text, at) <= text.len());
+            prop_assert!(elements(text, at).all(inside));
+            prop_assert!(members(text, at).all(|member| inside(member.name) && inside(member.value)));
+            prop_assert!(element(text, at, index).is_none_or(|start| inside(start..skip(text, start))));
+            prop_assert!(member(text, at, b"\"1\"").is_none_or(|start| inside(start..skip(text, start))));
+        }
+    }
 }
