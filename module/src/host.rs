@@ -1,0 +1,263 @@
+//! One command of a client: the engine runs it over the server's keyspace, and what it did becomes effects here.
+
+use std::cell::{Ref, RefMut};
+use std::ffi::CStr;
+use std::ptr;
+
+use rapyer_engine::command::{Access, Entry, execute, replay};
+use rapyer_engine::{Deadline, Discard, Document, Done, Effect, Error, Host, Policies, Time, Touched};
+use smallvec::SmallVec;
+
+use crate::ffi::{Answer, Audience, Context, Key, Mode, Text, Word};
+use crate::policies;
+use crate::replay::{APPLY, EXPIREAT};
+
+/// Runs a command of the table. `words` are all words of the call, the command's name first.
+pub(crate) fn run(
+    entry: Entry,
+    context: Context<'_>,
+    words: &[Word<'_>],
+    answer: &mut Answer<'_>,
+) -> Result<(), Error> {
+    let names = 1 + usize::from(entry.command.subcommand.is_some());
+    let words = &words[names..];
+    let args: Arguments<'_> = words.iter().map(|word| word.bytes()).collect();
+    // During a pause a reader leaves deadlines alone; writers are not let through by the server.
+    let decides = context.decides() && (entry.command.access.writes() || !context.must_not_replicate());
+    let mut server =
+        Server::new(context, words, &args, context.now(), entry.command.access, Part::Client { decides });
+    execute(entry, &args, &mut server, answer)
+}
+
+/// Runs a command that another server has run, with its time and its deadlines.
+pub(crate) fn run_again(
+    entry: Entry,
+    context: Context<'_>,
+    now: Time,
+    deadlines: &[u8],
+    words: &[Word<'_>],
+) -> Result<(), Error> {
+    let args: Arguments<'_> = words.iter().map(|word| word.bytes()).collect();
+    let mut server = Server::new(context, words, &args, now, entry.command.access, Part::Replay);
+    replay(entry, &args, deadlines, &mut server, &mut Discard)
+}
+
+type Arguments<'c> = SmallVec<[&'c [u8]; 8]>;
+
+/// Who asked for the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Client { decides: bool },
+    Replay,
+}
+
+/// The policies of the selected database: commands that set them have them alone.
+enum Table {
+    Shared(Ref<'static, Policies>),
+    Exclusive(RefMut<'static, Policies>),
+}
+
+/// The server's selected database, for one command.
+struct Server<'c> {
+    context: Context<'c>,
+    /// The arguments as the server's strings and as bytes, side by side.
+    words: &'c [Word<'c>],
+    args: &'c [&'c [u8]],
+    now: Time,
+    part: Part,
+    policies: Table,
+    /// The key in use and the place of its argument. There is never a second one: two handles on one key, named
+    /// twice, would outlive each other's value.
+    open: Option<(usize, Key<'c>)>,
+    /// The argument that was looked for last: keys are asked for in their order.
+    last: usize,
+}
+
+impl<'c> Server<'c> {
+    fn new(
+        context: Context<'c>,
+        words: &'c [Word<'c>],
+        args: &'c [&'c [u8]],
+        now: Time,
+        access: Access,
+        part: Part,
+    ) -> Self {
+        let database = context.database();
+        let policies = match access {
+            Access::Configure => Table::Exclusive(policies::of_mut(database)),
+            _ => Table::Shared(policies::of(database)),
+        };
+        Self { context, words, args, now, part, policies, open: None, last: 0 }
+    }
+
+    /// The place of the argument that is this very key.
+    fn place(&mut self, key: &[u8]) -> usize {
+        let from_last = (self.last..self.args.len()).chain(0..self.last);
+        self.last = from_last
+            .into_iter()
+            .find(|at| ptr::eq(self.args[*at], key))
+            .expect("a command names keys by its own arguments");
+        self.last
+    }
+
+    fn word(&mut self, key: &[u8]) -> Word<'c> {
+        let place = self.place(key);
+        self.words[place]
+    }
+
+    /// The key, open for at least this.
+    fn key(&mut self, key: &[u8], mode: Mode) -> Result<&mut Key<'c>, Error> {
+        let place = self.place(key);
+        let suffices = |(at, key): &(usize, Key<'_>)| *at == place && key.allows(mode);
+        if !self.open.as_ref().is_some_and(suffices) {
+            // Closed before it is opened again: what a writer did reaches the server first.
+            self.open = None;
+            self.open = Some((place, Key::open(self.context, self.words[place], mode)?));
+        }
+        Ok(&mut self.open.as_mut().expect("it was just opened").1)
+    }
+
+    fn is_open(&mut self, key: &[u8]) -> bool {
+        let place = self.place(key);
+        self.open.as_ref().is_some_and(|(at, _)| *at == place)
+    }
+
+    /// Carries out what was decided about a key's deadline.
+    fn move_deadline(&mut self, touched: &Touched<'_>) {
+        let deadline = match touched.deadline {
+            Deadline::Keep => return,
+            Deadline::Move { to, .. } => Some(to),
+            Deadline::Clear => None,
+        };
+        self.key(touched.key, Mode::Write)
+            .expect("a key that was touched holds a document")
+            .set_deadline(deadline);
+    }
+
+    /// Replicates the command once: as it came, with the time and the deadlines it got here.
+    fn replicate(&mut self, done: &Done<'_>) {
+        if self.part == Part::Replay {
+            self.context.replicate_verbatim();
+            return;
+        }
+        let changes =
+            done.policies_changed || done.touched.iter().any(|touched| touched.effect != Effect::Read);
+        if changes {
+            let name = match done.entry.command.subcommand {
+                None => Text::new(done.entry.command.name.as_bytes()),
+                Some(subcommand) => Text::new(format!("{}|{subcommand}", done.entry.command.name).as_bytes()),
+            };
+            let told = [Text::number(done.now), Text::new(done.deadlines().as_bytes()), name];
+            let words: SmallVec<[Word<'_>; 8]> =
+                told.iter().map(Text::word).chain(self.words.iter().copied()).collect();
+            self.context.replicate(APPLY, &words, Audience::Everyone);
+            return;
+        }
+        let moved: SmallVec<[(Word<'c>, Text); 1]> = done
+            .touched
+            .iter()
+            .filter_map(|touched| match touched.deadline {
+                Deadline::Move { to, .. } => Some((self.word(touched.key), Text::number(to))),
+                Deadline::Keep | Deadline::Clear => None,
+            })
+            .collect();
+        if !moved.is_empty() {
+            let words: SmallVec<[Word<'_>; 2]> =
+                moved.iter().flat_map(|(key, to)| [*key, to.word()]).collect();
+            self.context.replicate(EXPIREAT, &words, Audience::Everyone);
+        }
+    }
+
+    /// Tells those who watch, cache or listen: of changes, never of a refresh.
+    fn announce(&mut self, done: &Done<'_>) {
+        for touched in done.touched {
+            let shortened = matches!(touched.deadline, Deadline::Move { shortened: true, .. });
+            if touched.effect == Effect::Read && !shortened {
+                continue;
+            }
+            let key = self.word(touched.key);
+            self.context.signal_modified(key);
+            match touched.effect {
+                Effect::Created | Effect::Changed => {
+                    self.context.notify_module(&event(done.entry), key);
+                    if shortened {
+                        self.context.notify_generic(c"expire", key);
+                    }
+                }
+                Effect::Deleted => self.context.notify_generic(c"del", key),
+                Effect::Read | Effect::Lifetime => {
+                    self.context.notify_generic(lifetime_event(touched), key);
+                }
+            }
+        }
+    }
+}
+
+impl Host for Server<'_> {
+    fn now(&self) -> Time {
+        self.now
+    }
+
+    fn decides(&self) -> bool {
+        self.part == Part::Client { decides: true }
+    }
+
+    fn read(&mut self, key: &[u8]) -> Result<Option<&Document>, Error> {
+        Ok(self.key(key, Mode::Read)?.document())
+    }
+
+    fn edit(&mut self, key: &[u8]) -> Result<Option<&mut Document>, Error> {
+        Ok(self.key(key, Mode::Write)?.document_mut())
+    }
+
+    fn insert(&mut self, key: &[u8], document: Document) -> Result<(), Error> {
+        self.key(key, Mode::Write)?.set(document);
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Result<bool, Error> {
+        Ok(self.key(key, Mode::Write)?.delete())
+    }
+
+    fn deadline(&mut self, key: &[u8]) -> Option<Time> {
+        // Opened again, and for reading, the key would count as looked up twice.
+        let mode = if self.is_open(key) { Mode::Read } else { Mode::Write };
+        self.key(key, mode).ok()?.deadline()
+    }
+
+    fn policies(&self) -> &Policies {
+        match &self.policies {
+            Table::Shared(policies) => policies,
+            Table::Exclusive(policies) => policies,
+        }
+    }
+
+    fn policies_mut(&mut self) -> &mut Policies {
+        match &mut self.policies {
+            Table::Exclusive(policies) => policies,
+            Table::Shared(_) => panic!("a command that sets policies says so in its row"),
+        }
+    }
+
+    fn finish(&mut self, done: &Done<'_>) {
+        for touched in done.touched {
+            self.move_deadline(touched);
+        }
+        // Whoever listens may look at the keys: they are closed, the documents in their place.
+        self.open = None;
+        self.replicate(done);
+        self.announce(done);
+    }
+}
+
+fn lifetime_event(touched: &Touched<'_>) -> &'static CStr {
+    match touched.deadline {
+        Deadline::Clear => c"persist",
+        Deadline::Keep | Deadline::Move { .. } => c"expire",
+    }
+}
+
+/// The command's name as the event of a change: `model.append`.
+fn event(entry: Entry) -> std::ffi::CString {
+    std::ffi::CString::new(entry.full_name()).unwrap_or_default()
+}

@@ -1,0 +1,117 @@
+//! The policies of every database, and how they outlive a restart and reach replicas.
+//!
+//! Snapshots carry them beside the keys. A rewritten append-only file without a snapshot in it does not, so they
+//! are written once more behind every rewrite.
+
+use std::cell::{Ref, RefMut};
+use std::collections::BTreeMap;
+use std::ffi::CStr;
+use std::sync::LazyLock;
+
+use rapyer_engine::{Error, Policies};
+
+use crate::ffi::{Audience, Context, Loader, Saver, ServerCell, Text, Word, call_later};
+
+/// The command that replaces the policies of one database.
+pub(crate) const POLICIES: &CStr = c"MODEL._POLICIES";
+
+/// How long to wait before looking again whether a pause is over.
+const PAUSE_POLL_MS: i64 = 100;
+
+static TABLES: LazyLock<ServerCell<Tables>> = LazyLock::new(|| ServerCell::new(Tables::default()));
+
+#[derive(Debug, Default)]
+struct Tables {
+    by_database: BTreeMap<i32, Policies>,
+    /// What a database without policies has.
+    none: Policies,
+}
+
+impl Tables {
+    /// The databases that have or had policies: the count of changes lives on.
+    fn used(&self) -> impl Iterator<Item = (i32, &Policies)> {
+        let used = |policies: &&Policies| **policies != self.none;
+        self.by_database
+            .iter()
+            .map(|(database, policies)| (*database, policies))
+            .filter(move |(_, policies)| used(policies))
+    }
+}
+
+/// The policies of a database.
+pub(crate) fn of(database: i32) -> Ref<'static, Policies> {
+    Ref::map(TABLES.borrow(), |tables| tables.by_database.get(&database).unwrap_or(&tables.none))
+}
+
+/// The same, to change them.
+pub(crate) fn of_mut(database: i32) -> RefMut<'static, Policies> {
+    RefMut::map(TABLES.borrow_mut(), |tables| tables.by_database.entry(database).or_default())
+}
+
+/// Puts a saved table in the place of a database's policies.
+pub(crate) fn replace(database: i32, payload: &[u8]) -> Result<(), Error> {
+    *of_mut(database) = Policies::from_bytes(payload)?;
+    Ok(())
+}
+
+/// Loading replaces everything: what the data to be loaded does not bring is gone.
+pub(crate) fn loading_starts() {
+    TABLES.borrow_mut().by_database.clear();
+}
+
+pub(crate) fn save(saver: &mut Saver) {
+    let tables = TABLES.borrow();
+    saver.unsigned(tables.used().count() as u64);
+    for (database, policies) in tables.used() {
+        saver.unsigned(database as u64);
+        saver.bytes(&policies.to_bytes());
+    }
+}
+
+/// A server without the module can still load a snapshot in which nothing was written.
+pub(crate) fn save_if_any(saver: &mut Saver) {
+    let any = TABLES.borrow().used().next().is_some();
+    if any {
+        save(saver);
+    }
+}
+
+pub(crate) fn load(loader: &mut Loader, encoding: i32) -> Result<(), String> {
+    if encoding != crate::datatype::ENCODING {
+        return Err(format!(
+            "policies of payload version {encoding} cannot be loaded: load the release of the module that wrote \
+             them, or a later one"
+        ));
+    }
+    let short = || "the saved policies end early".to_owned();
+    let count = loader.unsigned().ok_or_else(short)?;
+    for _ in 0..count {
+        let database = loader.unsigned().ok_or_else(short)?;
+        let database =
+            i32::try_from(database).map_err(|_| "a saved database number is out of range".to_owned())?;
+        loader
+            .bytes(|payload| replace(database, payload))
+            .ok_or_else(short)?
+            .map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// Appends the policies to the append-only file, behind the rewrite that the new child process may be writing.
+///
+/// The parent does it: the file that a child writes has no place for them where there are no documents.
+pub(crate) fn append_behind_rewrite(context: Context<'_>) {
+    let tables = TABLES.borrow();
+    if tables.used().next().is_none() || !context.keeps_append_only_file() {
+        return;
+    }
+    if context.must_not_replicate() {
+        call_later(context, PAUSE_POLL_MS, append_behind_rewrite);
+        return;
+    }
+    for (database, policies) in tables.used() {
+        let words = [Text::number(i64::from(database)), Text::new(&policies.to_bytes())];
+        let words: Vec<Word<'_>> = words.iter().map(Text::word).collect();
+        context.replicate(POLICIES, &words, Audience::AppendOnlyFile);
+    }
+}

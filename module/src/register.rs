@@ -1,0 +1,122 @@
+//! Registration: what the server is told of each row of the engine's table.
+
+use std::collections::BTreeSet;
+
+use rapyer_engine::Groups;
+use rapyer_engine::command::{Access, Command, Entry, Keys, TABLE, entries};
+use redis_module::raw;
+
+use crate::ffi::{Commands, Context, Description, KeySpec, Positions};
+use crate::replay;
+
+/// The ACL category of all our commands.
+const CATEGORY: &str = "model";
+
+pub(crate) fn commands(context: Context<'_>) -> Result<(), String> {
+    let commands = Commands::new(context, CATEGORY);
+    let mut containers = BTreeSet::new();
+    for entry in entries() {
+        if entry.command.subcommand.is_some() && containers.insert(entry.command.name) {
+            container(commands, entry)?;
+        }
+        client_command(commands, entry)?;
+    }
+    for (at, internal) in replay::COMMANDS.iter().enumerate() {
+        commands.internal(at, internal.name, internal.flags, internal.positions)?;
+    }
+    Ok(())
+}
+
+fn client_command(commands: Commands<'_>, entry: Entry) -> Result<(), String> {
+    let Entry { command, twin } = entry;
+    let row = TABLE.iter().position(|row| std::ptr::eq(*row, command)).ok_or("a row is not in the table")?;
+    let name = entry.name().to_ascii_lowercase();
+    let flags = flags(command.access);
+    match command.subcommand {
+        None => commands.row(row, twin, &name, flags, positions(command))?,
+        Some(subcommand) => {
+            let subcommand = subcommand.to_ascii_lowercase();
+            commands.subcommand(row, &name, &subcommand, flags, positions(command))?;
+        }
+    }
+    let name = entry.full_name();
+    commands.describe(
+        &name,
+        &Description {
+            summary: command.summary,
+            arity: command.arity(),
+            keys: (command.keys != Keys::None).then(|| KeySpec {
+                first: first_key(command),
+                rest: command.keys == Keys::All,
+                flags: key_flags(command),
+            }),
+            arguments: command.arguments().filter(|argument| !twin || argument.name != "NOREFRESH").collect(),
+        },
+    )?;
+    commands.categorize(&name, categories(command.access), CATEGORY)
+}
+
+fn container(commands: Commands<'_>, entry: Entry) -> Result<(), String> {
+    let name = entry.name().to_ascii_lowercase();
+    commands.container(&name)?;
+    let summary = format!("A container for {} commands", entry.name());
+    commands
+        .describe(&name, &Description { summary: &summary, arity: -2, keys: None, arguments: Vec::new() })?;
+    commands.categorize(&name, "slow", CATEGORY)
+}
+
+fn flags(access: Access) -> &'static str {
+    match access {
+        // A refresh is the server's own doing, as expiry is: what a client asks for is a read.
+        Access::Read | Access::Inspect => "readonly",
+        Access::Grow => "write deny-oom",
+        Access::Write => "write",
+        Access::Configure => "write admin",
+    }
+}
+
+fn categories(access: Access) -> &'static str {
+    match access {
+        Access::Read | Access::Inspect => "read slow",
+        Access::Grow | Access::Write => "write slow",
+        Access::Configure => "write slow admin dangerous",
+    }
+}
+
+/// What the command does to its keys, which is what an ACL's key permissions look at: whether it tells what is
+/// there, and one of inserting, updating and deleting.
+fn key_flags(command: &Command) -> u32 {
+    if command.access == Access::Read {
+        return raw::REDISMODULE_CMD_KEY_RO | raw::REDISMODULE_CMD_KEY_ACCESS;
+    }
+    let groups = command.groups | command.below.unwrap_or_default();
+    if groups == Groups::DELETE {
+        return raw::REDISMODULE_CMD_KEY_RM | raw::REDISMODULE_CMD_KEY_DELETE;
+    }
+    let effect = if groups.contains(Groups::ERASE) {
+        raw::REDISMODULE_CMD_KEY_DELETE
+    } else if groups.contains(Groups::APPEND) || groups == Groups::CREATE {
+        raw::REDISMODULE_CMD_KEY_INSERT
+    } else {
+        raw::REDISMODULE_CMD_KEY_UPDATE
+    };
+    let told = if groups.intersects(Groups::LOOKING | Groups::ARITHMETIC) {
+        raw::REDISMODULE_CMD_KEY_ACCESS
+    } else {
+        0
+    };
+    raw::REDISMODULE_CMD_KEY_RW | effect | told
+}
+
+fn first_key(command: &Command) -> usize {
+    1 + usize::from(command.subcommand.is_some())
+}
+
+fn positions(command: &Command) -> Positions {
+    let first = first_key(command) as i32;
+    match command.keys {
+        Keys::None => (0, 0, 0),
+        Keys::First => (first, first, 1),
+        Keys::All => (first, -1, 1),
+    }
+}
