@@ -1,0 +1,191 @@
+"""Real servers for tests, demo and benchmarks: found, started on a free port, always ended."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import redis
+
+Kind = Literal["redis", "valkey"]
+KINDS: tuple[Kind, ...] = ("redis", "valkey")
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULE = Path(os.environ.get("RAPYER_MODULE", ROOT / "target" / "release" / "librapyer.so"))
+
+_START_SECONDS = 20.0
+_STOP_SECONDS = 10.0
+_LIBRARY_PATHS = ("usr/lib", "lib")
+
+
+class ServerMissing(RuntimeError):
+    """A server, or the module for it, is not on this machine; the text says how to get it."""
+
+
+def find(kind: Kind) -> Path | None:
+    """The server's program: on PATH, else where `make servers` unpacks it."""
+    name = f"{kind}-server"
+    if found := shutil.which(name):
+        return Path(found)
+    unpacked = ROOT / ".cache" / "servers" / name / "usr" / "bin" / name
+    return unpacked if unpacked.exists() else None
+
+
+class Server:
+    """A running server of its own: an own directory, an own port, ended with the process that started it."""
+
+    def __init__(self, kind: Kind, program: Path, arguments: Sequence[str], module: bool) -> None:
+        self.kind: Kind = kind
+        self.dir = Path(tempfile.mkdtemp(prefix=f"rapyer-{kind}-"))
+        self.port = 0
+        self.program = program
+        self._arguments = list(arguments)
+        self._module = module
+        self._process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.stop)
+
+    @classmethod
+    def start(cls, kind: Kind = "redis", args: Sequence[str] = (), module: bool = True) -> Server:
+        program = find(kind)
+        if program is None:
+            raise ServerMissing(f"{kind}-server is not installed: run `make servers`, or put it on PATH")
+        if module and not MODULE.exists():
+            raise ServerMissing(
+                f"the server module is not built: {MODULE} does not exist; run `make module`, "
+                "or point RAPYER_MODULE at it"
+            )
+        server = cls(kind, program, args, module)
+        server.restart()
+        return server
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError("the server is not running")
+        return self._process.pid
+
+    def client(self, **options: Any) -> redis.Redis:
+        """A new synchronous client; the caller closes it."""
+        return redis.Redis(host="127.0.0.1", port=self.port, **options)
+
+    def log(self) -> str:
+        path = self.dir / "server.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def restart(self) -> None:
+        """Stops the server where it runs and starts it on the same directory and, after the first time, port.
+
+        Nothing is saved on the way: what survives is what the server's own persistence wrote.
+        """
+        self._end(signal.SIGTERM)
+        # Another process may take the port between looking and binding: then look again.
+        for _ in range(5):
+            port = self.port or _free_port()
+            self._process = self._spawn(port)
+            if self._answers(port):
+                self.port = port
+                return
+            self._end(signal.SIGKILL)
+            if "Address already in use" not in self.log():
+                break
+        raise RuntimeError(f"{self.program.name} did not start:\n{self.log()}")
+
+    def stop(self) -> None:
+        """Ends the server and removes its directory."""
+        atexit.unregister(self.stop)
+        self._end(signal.SIGTERM)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def kill(self) -> None:
+        """Ends the server as a crash would; the directory stays for `restart`."""
+        self._end(signal.SIGKILL)
+
+    def _spawn(self, port: int) -> subprocess.Popen[bytes]:
+        command = [
+            str(self.program),
+            *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.dir)),
+            *("--logfile", str(self.dir / "server.log"), "--save", "", "--daemonize", "no"),
+            *(("--loadmodule", str(MODULE)) if self._module else ()),
+            *self._arguments,
+        ]
+        return subprocess.Popen(
+            command,
+            cwd=self.dir,
+            env=self._environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        unpacked = self.program.parents[2]
+        if not unpacked.is_relative_to(ROOT):
+            return dict(os.environ)
+        libraries = {library.parent for top in _LIBRARY_PATHS for library in (unpacked / top).rglob("*.so*")}
+        return os.environ | ({"LD_LIBRARY_PATH": ":".join(map(str, sorted(libraries)))} if libraries else {})
+
+    def _answers(self, port: int) -> bool:
+        """Waits until the server that was just spawned, and no other on that port, answers PING."""
+        assert self._process is not None
+        until = time.monotonic() + _START_SECONDS
+        while time.monotonic() < until and self._process.poll() is None:
+            with contextlib.suppress(redis.RedisError), redis.Redis(port=port, socket_timeout=5) as client:
+                if client.info("server")["process_id"] == self._process.pid:
+                    return True
+            time.sleep(0.02)
+        return False
+
+    def _end(self, with_signal: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.poll() is None:
+            process.send_signal(with_signal)
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _free_port() -> int:
+    """Below the ports a system hands out to clients, so that a restarted server finds its own again."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def main() -> int:
+    """Runs a command with RAPYER_URL set to a server of its own; where none is installed it says so."""
+    kind: Kind | None = next((kind for kind in KINDS if find(kind)), None)
+    if kind is None:
+        print("No redis-server or valkey-server here, so this part is left out; `make servers` gets both.")
+        return 0
+    server = Server.start(kind)
+    try:
+        return subprocess.run(
+            sys.argv[1:], env=os.environ | {"RAPYER_URL": server.url}, check=False
+        ).returncode
+    finally:
+        server.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

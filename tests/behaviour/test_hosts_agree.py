@@ -1,0 +1,115 @@
+"""Whatever is sent, every host answers as the embedded engine does and keeps the same documents."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from _hosts import CommandFailed, EmbeddedHost, Host, Reply
+
+Command = tuple[str, ...]
+KEYS = ("Doc:1", "Doc:2")
+
+key = st.sampled_from(KEYS)
+path = st.sampled_from(
+    [
+        "$",
+        "$.a",
+        "$.b",
+        "$.list",
+        "$.list[0]",
+        "$.list[-1]",
+        "$.map",
+        '$.map["x.y"]',
+        "$.map.z[1]",
+        "$.",
+        "$[",
+        "a",
+    ]
+)
+scalar = st.one_of(
+    st.integers(-(10**40), 10**40).map(str),
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.sampled_from(
+        [
+            "null",
+            "true",
+            '"text"',
+            '"\\u00e9\\n"',
+            '"\U0001f511"',
+            "1.10",
+            "-0",
+            "1e400",
+            "nope",
+            '"\x00"',
+            "",
+        ]
+    ),
+)
+value = st.one_of(
+    scalar,
+    st.sampled_from(
+        [
+            "{}",
+            "[]",
+            "[1, 2,3]",
+            '{"a":1,"list":[1,[2]],"map":{"x.y":0,"z":[1,2]}}',
+            '{"a" : 1, "a" : 2}',
+            '{"a":1',
+        ]
+    ),
+)
+condition = st.sampled_from([(), (), (), ("NX",), ("XX",), ("NOREFRESH",), ("EXPECT-POLICY",), ("NX", "XX")])
+which = st.sampled_from(
+    [(), (), ("0",), ("-1",), ("7",), ('"x.y"',), ('"list"',), ("99999999999999999999",), ("x",)]
+)
+
+
+def command(name: str, *arguments: st.SearchStrategy[str]) -> st.SearchStrategy[Command]:
+    return st.tuples(st.just(name), *arguments)
+
+
+commands: st.SearchStrategy[Command] = st.one_of(
+    st.builds(lambda head, tail: (*head, *tail), command("MODEL.CREATE", key, value), condition),
+    st.builds(lambda head, tail: (*head, *tail), command("MODEL.SET", key, path, value), condition),
+    st.builds(lambda head, tail: (*head, *tail), command("MODEL.SAVE", key, value), condition),
+    st.builds(lambda head, tail: (*head, *tail), command("MODEL.POP", key, path), which),
+    command("MODEL.SAVE", key, value, st.just("ONLY"), st.just("2"), st.just('"a"'), st.just('"list"')),
+    command("MODEL.UPDATE", key, path, value, path, value),
+    command("MODEL.APPEND", key, path, value),
+    command("MODEL.APPEND", key, path, value, value),
+    command("MODEL.INCRBY", key, path, scalar),
+    command("MODEL.GET", key, path),
+    command("MODEL.GET", key, path, path),
+    command("MODEL.MGET", key, key),
+    command("MODEL.DEL", key),
+    command("MODEL.TTL", st.just("INHERIT"), key),
+    command("PERSIST", key),
+    command("EXISTS", key, key),
+)
+
+
+async def answer(host: Host, words: Command) -> Reply | str:
+    try:
+        return await host.call(*words)
+    except CommandFailed as error:
+        return str(error)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(commands, min_size=1, max_size=25))
+async def test_any_sequence_of_commands_has_the_same_outcome(host: Host, sequence: list[Command]) -> None:
+    twin = EmbeddedHost()
+    await host.call("FLUSHDB")
+    for each in (host, twin):
+        await each.call("MODEL.POLICY", "SET", "Doc:", "TTL", 60_000, "REFRESH", "ALL", "ABSOLUTE", 90_000)
+    for words in sequence:
+        assert await answer(host, words) == await answer(twin, words), words
+    for name in KEYS:
+        assert await host.call("MODEL.GET_RO", name) == await twin.call("MODEL.GET_RO", name)
+        if await host.call("EXISTS", name):
+            ours, theirs = await host.lifetime(name), await twin.lifetime(name)
+            assert [ours[fact] for fact in ("version", "window", "policy")] == [
+                theirs[fact] for fact in ("version", "window", "policy")
+            ]
+            assert (ours["deadline"] is None) == (theirs["deadline"] is None)

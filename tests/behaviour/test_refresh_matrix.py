@@ -1,0 +1,181 @@
+"""Every command of the table against every way it may or may not refresh a deadline, on every host."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+import pytest
+
+from _hosts import CommandFailed, Host
+from rapyer import _native
+
+KEY = "Doc:1"
+ABSENT = "Doc:absent"
+DOCUMENT = '{"n":1,"list":[1],"map":{"a":1}}'
+WINDOW = 60_000
+TABLE = {" ".join(filter(None, (entry["name"], entry["subcommand"]))): entry for entry in _native.commands()}
+TWINS = {name for name, entry in TABLE.items() if entry["twin"]}
+GROUPS = ("READ", "FETCH", "CREATE", "UPDATE", "APPEND", "ERASE", "ARITHMETIC")
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one command of the table is used; {key} stands for the key."""
+
+    hit: tuple[str, ...]
+    """Succeeds on the document."""
+    error: tuple[str, ...]
+    """Fails on the document."""
+    miss: tuple[str, ...]
+    """Finds no document under an absent key, or a condition that is not met."""
+    below: bool = False
+    """Whether it works below the root, where a command may belong to other groups."""
+
+
+ROWS: dict[str, list[Row]] = {
+    "MODEL.CREATE": [Row(("{key}", DOCUMENT), ("{key}", "{"), (KEY, DOCUMENT, "NX"))],
+    "MODEL.SAVE": [
+        Row(("{key}", DOCUMENT), ("{key}", "{"), ("{key}", DOCUMENT, "XX")),
+        Row(
+            ("{key}", DOCUMENT, "ONLY", "1", '"n"'),
+            ("{key}", DOCUMENT, "ONLY", "2", '"n"'),
+            ("{key}", DOCUMENT, "XX", "ONLY", "1", '"n"'),
+        ),
+    ],
+    "MODEL.SET": [
+        Row(("{key}", "$", DOCUMENT), ("{key}", "$", "{"), ("{key}", "$", DOCUMENT, "XX")),
+        Row(("{key}", "$.n", "2"), ("{key}", "$.x.y", "2"), ("{key}", "$.n", "2"), below=True),
+        Row(("{key}", "$.n", "2"), ("{key}", "$.n[0]", "2"), (KEY, "$.n", "2", "NX"), below=True),
+    ],
+    "MODEL.GET": [
+        Row(("{key}",), ("{key}", "path"), ("{key}",)),
+        Row(("{key}", "$.n"), ("{key}", "$..n"), ("{key}", "$.n"), below=True),
+        Row(("{key}", "$.n", "$.list"), ("{key}", "$.n", "$["), ("{key}", "$.n", "$.list"), below=True),
+    ],
+    "MODEL.MGET": [Row(("{key}", ABSENT), (), ("{key}",))],
+    "MODEL.UPDATE": [Row(("{key}", "$.n", "2"), ("{key}", "$.n", "2", "$.x.y", "1"), ("{key}", "$.n", "2"))],
+    "MODEL.DEL": [Row(("{key}",), (), ("{key}",))],
+    "MODEL.APPEND": [Row(("{key}", "$.list", "2"), ("{key}", "$.n", "2"), ("{key}", "$.list", "2"))],
+    "MODEL.POP": [
+        Row(("{key}", "$.list"), ("{key}", "$.n"), ("{key}", "$.list")),
+        Row(("{key}", "$.map", '"a"'), ("{key}", "$.map", "a"), (KEY, "$.map", '"absent"')),
+    ],
+    "MODEL.INCRBY": [Row(("{key}", "$.n", "1"), ("{key}", "$.list", "1"), ("{key}", "$.n", "1"))],
+    "MODEL.TTL GET": [Row(("{key}",), (), ("{key}",))],
+    "MODEL.TTL SET": [Row(("{key}", "PX", "90000", "ONCE"), ("{key}", "PX", "0"), ("{key}", "PX", "90000"))],
+    "MODEL.TTL INHERIT": [Row(("{key}",), ("{key}", "now"), ("{key}",))],
+    "MODEL.TTL TOUCH": [Row(("{key}",), ("{key}", "now"), ("{key}",))],
+    "MODEL.POLICY SET": [Row(("Other:", "TTL", "1"), ("Doc:", "TTL", "0"), ("Doc:", "TTL", "1", "NX"))],
+    "MODEL.POLICY GET": [Row(("Doc:",), (), (ABSENT,))],
+    "MODEL.POLICY LIST": [Row((), ("Doc:",), ())],
+    "MODEL.POLICY DEL": [Row(("Other:",), (), (ABSENT,))],
+    "MODEL.POLICY MATCH": [Row(("{key}",), (), (ABSENT,))],
+    "MODEL.POLICY DIGEST": [Row((), ("Doc:",), ())],
+}
+SETS_LIFETIME = {"MODEL.TTL SET", "MODEL.TTL INHERIT", "MODEL.TTL TOUCH"}
+USES = [(name, row) for name, rows in ROWS.items() for row in rows]
+
+
+def names(use: tuple[str, Row]) -> str:
+    name, row = use
+    return f"{name} {' '.join(row.hit)}".replace("{key}", "key")
+
+
+every_use = pytest.mark.parametrize("use", USES, ids=names)
+
+
+def groups_of(name: str, row: Row) -> set[str]:
+    command = TABLE[name]
+    return set(command["below"] if row.below and command["below"] is not None else command["groups"])
+
+
+def line(name: str, arguments: tuple[str, ...], key: str = KEY) -> list[str]:
+    return [*name.split(), *(argument.replace("{key}", key) for argument in arguments)]
+
+
+async def prepare(host: Host, refresh: str) -> int:
+    """A document with a deadline that a refresh would move; that deadline."""
+    await host.call("MODEL.POLICY", "SET", "Doc:", "TTL", WINDOW, "REFRESH", refresh)
+    await host.call("MODEL.CREATE", KEY, DOCUMENT)
+    await host.pass_time(0.003)
+    return await host.deadline(KEY)
+
+
+def test_every_command_has_a_row() -> None:
+    assert set(ROWS) == set(TABLE) - TWINS
+
+
+@every_use
+async def test_a_group_of_the_command_refreshes(host: Host, use: tuple[str, Row]) -> None:
+    name, row = use
+    for group in sorted(groups_of(name, row) - {"DELETE"}):
+        await host.call("MODEL.DEL", KEY)
+        before = await prepare(host, group)
+        _, moments = await host.timed(*line(name, row.hit))
+        assert await host.deadline(KEY) in range(moments.start + WINDOW, moments.stop + WINDOW), group
+        assert await host.deadline(KEY) > before
+
+
+@every_use
+async def test_other_groups_do_not_refresh(host: Host, use: tuple[str, Row]) -> None:
+    name, row = use
+    if name in SETS_LIFETIME | {"MODEL.DEL"}:
+        return
+    others = [group for group in GROUPS if group not in groups_of(name, row)]
+    before = await prepare(host, ",".join(others))
+    await host.call(*line(name, row.hit))
+    assert await host.deadline(KEY) == before
+
+
+@every_use
+async def test_norefresh_does_not_refresh(host: Host, use: tuple[str, Row]) -> None:
+    name, row = use
+    before = await prepare(host, "ALL")
+    if TABLE[name]["norefresh"]:
+        await host.call(*line(name, row.hit), "NOREFRESH")
+        assert await host.deadline(KEY) == before
+    elif TABLE[name]["keys"] != "all":
+        refusal = await host.refused(*line(name, row.hit), "NOREFRESH")
+        assert refusal.startswith(("BADARG ", "ERR ", "BADPATH "))
+        assert await host.deadline(KEY) == before
+
+
+@pytest.mark.parametrize("use", [use for use in USES if f"{use[0]}_RO" in TWINS], ids=names)
+async def test_a_twin_answers_the_same_and_never_refreshes(host: Host, use: tuple[str, Row]) -> None:
+    name, row = use
+    before = await prepare(host, "ALL")
+    reply = await host.call(*line(f"{name}_RO", row.hit))
+    assert await host.deadline(KEY) == before
+    assert await host.call(*line(name, row.hit)) == reply
+
+
+@every_use
+async def test_an_error_changes_nothing(host: Host, use: tuple[str, Row]) -> None:
+    name, row = use
+    await prepare(host, "ALL")
+    before = await host.state(KEY)
+    await host.refused(*line(name, row.error))
+    assert await host.state(KEY) == before
+
+
+@every_use
+async def test_a_miss_changes_nothing(host: Host, use: tuple[str, Row]) -> None:
+    name, row = use
+    await prepare(host, "ALL")
+    before = await host.state(KEY)
+    with contextlib.suppress(CommandFailed):
+        await host.call(*line(name, row.miss, ABSENT))
+    assert await host.state(KEY) == before
+    assert await host.call("DBSIZE") == 1
+
+
+@every_use
+async def test_a_document_without_a_deadline_gets_none(host: Host, use: tuple[str, Row]) -> None:
+    name, row = use
+    await prepare(host, "ALL")
+    await host.call("PERSIST", KEY)
+    if name in {"MODEL.TTL SET", "MODEL.TTL INHERIT", "MODEL.DEL"}:
+        return
+    await host.call(*line(name, row.hit))
+    assert await host.deadline(KEY) == -1
