@@ -1,0 +1,57 @@
+PYTHON ?= python3
+BIN := .venv/bin
+MODULE := $(or $(CARGO_TARGET_DIR),target)/release/librapyer.so
+export RAPYER_MODULE ?= $(abspath $(MODULE))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench docs build extension module servers clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: extension ## A session store's story: in process first, then on a real server where one is installed
+	$(BIN)/python examples/session_store.py
+	@if command -v redis-server valkey-server >/dev/null || ls -d .cache/servers/*-server >/dev/null 2>&1; \
+	  then $(MAKE) --no-print-directory module; fi
+	$(BIN)/python tests/_servers.py $(BIN)/python examples/session_store.py --server
+
+test: extension module ## Every test; gets what it needs
+	-scripts/servers
+	scripts/cargo test --quiet -p rapyer-engine -p rapyer-module
+	$(BIN)/python -m pytest
+
+check: .venv/ready ## Formatting, lints and types of Rust and Python
+	cargo fmt --all --check
+	scripts/cargo clippy --quiet --workspace --all-targets -- -D warnings
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/basedpyright
+
+bench: extension module ## Measured ratios against the server's own commands and redis-py
+	-scripts/servers
+	PYTHONPATH=tests $(BIN)/python -m benchmarks
+
+docs: extension ## Writes docs/commands.md anew from the command table
+	$(BIN)/python scripts/reference.py
+
+build: extension module ## The Python extension and the server module
+
+extension: .venv/ready ## The Python extension, into .venv
+	VIRTUAL_ENV=$(abspath .venv) PYO3_PYTHON=$(abspath $(BIN)/python) $(BIN)/maturin develop --quiet --release >/dev/null
+
+module: .venv/ready ## The server module: target/release/librapyer.so
+	scripts/cargo build --quiet --release -p rapyer-module
+
+servers: ## redis-server and valkey-server for the tests, without root
+	scripts/servers
+
+clean: ## Removes everything built; fetched servers stay
+	cargo clean
+	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis python/rapyer/_native*.so
+
+.venv/ready: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --group dev
+	touch $@

@@ -1,0 +1,67 @@
+"""Writes docs/commands.md from the command table; `--check` only says whether it is up to date."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rapyer import _native
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "commands.md"
+HEAD = """\
+# Commands
+
+Written by `make docs` from the engine's command table; a test keeps it up to date.
+
+Values are JSON text, member names included. A path is a singular query of RFC 9535: `$`, `$.a.b`, `$.a[0]`,
+`$.a[-1]`, `$["any key"]`. Options come last. Moments and spans of time are integer milliseconds.
+
+A command refreshes a document's deadline when the policy of the key's prefix holds one of the command's
+groups; `NOREFRESH` says not to this time, and a twin whose name ends in `_RO` never does. `EXPECT-POLICY`
+creates nothing where no policy covers the key. What a refresh does is in [lifetime](lifetime.md).
+
+An error reply starts with a word that stays: `NOKEY`, `NOPATH`, `BADPATH`, `BADJSON`, `BADTYPE`, `BADARG`,
+`OUTOFRANGE`, `LIMIT`, `NOPOLICY`, `WRONGTYPE`, `INTERNAL`; or `ERR` for what servers refuse themselves, an
+unknown command or a wrong number of arguments. After an error nothing has changed and nothing was
+refreshed.
+"""
+
+
+def page() -> str:
+    """The whole reference."""
+    table = _native.commands()
+    twins = {entry["name"] for entry in table if entry["twin"]}
+    return "\n".join([HEAD, *(section(entry, twins) for entry in table if not entry["twin"])])
+
+
+def section(entry: _native.Command, twins: set[str]) -> str:
+    title = " ".join(filter(None, (entry["name"], entry["subcommand"])))
+    facts = [f"- Replies: {entry['reply']}"]
+    if groups(entry):
+        facts.append(f"- Groups: {groups(entry)}")
+    twin = f"{entry['name']}_RO"
+    if twin in twins:
+        facts.append(f"- Twin: `{twin}`")
+    lines = [f"## {title}", "", f"    {entry['synopsis']}", "", entry["summary"], "", *facts, ""]
+    return "\n".join(lines)
+
+
+def groups(entry: _native.Command) -> str:
+    whole = " ".join(entry["groups"])
+    if entry["below"] is None:
+        return whole
+    return f"{whole} for the whole document, {' '.join(entry['below'])} below the root"
+
+
+def main() -> int:
+    if "--check" not in sys.argv[1:]:
+        PAGE.write_text(page(), encoding="utf-8")
+        return 0
+    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == page():
+        return 0
+    print(f"{PAGE.name} is not what the command table says: run `make docs`", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
