@@ -1,0 +1,168 @@
+"""Where a value sits: the way from it to the document it is part of.
+
+A value is bound when it is handed out, not when it is loaded, so loading costs what pydantic costs. What is
+bound knows its holder and its key there and nothing else; its path is found when an operation asks for it,
+and by then it must still be where it was.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
+
+from pydantic import BaseModel, RootModel
+
+from rapyer._codec import Codec
+from rapyer._connection import Word
+from rapyer._transport import Reply
+from rapyer.errors import DetachedValueError
+
+if TYPE_CHECKING:
+    from rapyer.base import AtomicRedisModel
+
+__all__ = [
+    "Field",
+    "Holder",
+    "Location",
+    "Place",
+    "Segment",
+    "bind",
+    "binds",
+    "is_place",
+    "merged",
+    "path_text",
+    "unbound",
+]
+
+Segment: TypeAlias = str | int
+"""A step into a document: a member's name or an element's index."""
+
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Location(NamedTuple):
+    """A place in a document that exists now."""
+
+    root: "AtomicRedisModel"
+    segments: tuple[Segment, ...]
+
+    @property
+    def path(self) -> str:
+        """Its singular query of RFC 9535."""
+        return path_text(self.segments)
+
+    def at(self, segment: Segment) -> "Location":
+        """The place one step further."""
+        return Location(self.root, (*self.segments, segment))
+
+    async def execute(self, command: str, *words: Word) -> Reply:
+        """Runs a command on this place of the root's document."""
+        return await self.root._execute(command, str(self.root.key), self.path, *words)
+
+
+def path_text(segments: tuple[Segment, ...]) -> str:
+    """The singular query of RFC 9535 for these steps from the root."""
+    return "$" + "".join(map(_step, segments))
+
+
+def _step(segment: Segment) -> str:
+    if isinstance(segment, int):
+        return f"[{segment}]"
+    if _PLAIN_NAME.fullmatch(segment):
+        return f".{segment}"
+    return f"[{json.dumps(segment, ensure_ascii=False)}]"
+
+
+class Holder(Protocol):
+    """What bound values sit in: a model, a list, a dict."""
+
+    def _locate_child(self, child: object, key: Any) -> Location:
+        """Where a child is now. Raises `DetachedValueError` when it is no longer there."""
+        ...
+
+    def _child_codec(self, key: Any) -> Codec:
+        """What writes and reads the value under this key."""
+        ...
+
+    def _put_child(self, child: object, key: Any, value: object) -> None:
+        """Puts what the server now has where a child is; a child that is gone is left alone."""
+        ...
+
+
+Place: TypeAlias = tuple[Holder, Any]
+"""The holder of a value and its key there; the key of a list's element is None."""
+
+
+def unbound(value: object) -> DetachedValueError:
+    """The error of an operation on a value that is in no stored model."""
+    return DetachedValueError(
+        f"this {type(value).__name__} is not part of a stored model, so there is nothing it could write to: "
+        "take it from its model again (model.field, model.items[0]) and call the method on that"
+    )
+
+
+_Binder: TypeAlias = Callable[[Any, Holder, Any], Any]
+
+# How a value of exactly this type is bound; `rapyer.types` and `rapyer.base` fill it.
+_BINDERS: Final[dict[type, _Binder | None]] = {}
+_MODELS: Final[list[_Binder]] = []
+
+
+def binds(*kinds: type) -> Callable[[_Binder], _Binder]:
+    """Declares how values of these types are bound; `BaseModel` stands for all models."""
+
+    def register(binder: _Binder) -> _Binder:
+        for kind in kinds:
+            if kind is BaseModel:
+                _MODELS.append(binder)
+            else:
+                _BINDERS[kind] = binder
+        return binder
+
+    return register
+
+
+def is_place(place: Place | None, holder: Holder, key: Any) -> bool:
+    """Whether a value with this place is bound there already."""
+    return place is not None and place[0] is holder and place[1] == key
+
+
+def bind(value: Any, holder: Holder, key: Any) -> Any:
+    """The value as its holder hands it out. What is `_rapyer_kept` the holder then keeps instead."""
+    binder = _BINDERS.get(type(value))
+    if binder is not None:
+        return binder(value, holder, key)
+    if isinstance(value, BaseModel) and not isinstance(value, RootModel):
+        return _MODELS[0](value, holder, key)
+    return value
+
+
+def merged(old: Any, new: Any) -> Any:
+    """`new`, as the same object as `old` where that can become it in place."""
+    follow = getattr(type(old), "_rapyer_follow", None)
+    return old if follow is not None and follow(old, new) else new
+
+
+class Field:
+    """The descriptor of a model's field whose values have atomic methods."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, model: Any, owner: type) -> Any:
+        if model is None:
+            raise AttributeError(self.name)
+        try:
+            value = model.__dict__[self.name]
+        except KeyError:
+            raise AttributeError(f"{type(model).__name__!r} object has no attribute {self.name!r}") from None
+        bound = bind(value, model, self.name)
+        if bound is not value and bound._rapyer_kept:
+            model.__dict__[self.name] = bound
+        return bound
+
+    # Only a descriptor that can set comes before the instance's own dict when an attribute is read.
+    def __set__(self, model: Any, value: Any) -> None:
+        model.__dict__[self.name] = value

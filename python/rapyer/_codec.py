@@ -1,0 +1,315 @@
+"""How values are written to a document and read back: pydantic's own code, with a schema for storage.
+
+What a class shows its API users is not what has to be stored: a masking serializer, an alias or a subclass
+in a field of its base would lose data. So a class has a second serializer and validator, made from its core
+schema without everything that would not come back.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
+from typing import Any, Final, TypeAlias, cast
+
+from pydantic import BaseModel
+from pydantic_core import (
+    CoreConfig,
+    CoreSchema,
+    PydanticSerializationError,
+    SchemaSerializer,
+    SchemaValidator,
+    core_schema,
+)
+
+from rapyer.errors import CantSerializeRedisValueError
+
+__all__ = ["Codec", "plain_class"]
+
+# A core schema under change: pydantic types these as dozens of typed dicts, one for each type.
+_Schema: TypeAlias = dict[str, Any]
+
+_CONFIG: Final[_Schema] = {
+    "ser_json_bytes": "base64",
+    "val_json_bytes": "base64",
+    "ser_json_inf_nan": "strings",
+    "ser_json_timedelta": "iso8601",
+}
+_API_CONFIG: Final = (
+    "serialize_by_alias",
+    "validate_by_alias",
+    "validate_by_name",
+    "polymorphic_serialization",
+)
+_API_FIELD: Final = (
+    "validation_alias",
+    "serialization_alias",
+    "serialization_exclude",
+    "serialization_exclude_if",
+)
+_SUBSCHEMAS: Final = {
+    "choices",
+    "definitions",
+    "extras_schema",
+    "fields",
+    "items_schema",
+    "json_schema",
+    "keys_schema",
+    "lax_schema",
+    "python_schema",
+    "schema",
+    "steps",
+    "strict_schema",
+    "values_schema",
+}
+_WRAPPERS: Final = (
+    "nullable",
+    "default",
+    "function-before",
+    "function-after",
+    "function-wrap",
+    "custom-error",
+)
+# pydantic writes these only with a serializer that comes with the type.
+_OPAQUE: Final = (
+    "is-instance",
+    "is-subclass",
+    "callable",
+    "chain",
+    "function-plain",
+    "json-or-python",
+    "lax-or-strict",
+)
+_CONTAINERS: Final = ("list", "dict", "model")
+_ATOMIC: Final = ("int", "float", "str", "bytes", "datetime", *_CONTAINERS)
+_INFINITIES: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+
+
+class Codec:
+    """Writes and reads the values of one schema: of a model, a field, the elements of a field."""
+
+    def __init__(self, schema: _Schema, definitions: dict[str, _Schema], config: _Schema) -> None:
+        self._schema = schema
+        self._definitions = definitions
+        self._config = config
+
+    @classmethod
+    def of_model(cls, model: type[BaseModel]) -> "Codec":
+        """For a model as its class is defined now."""
+        source = cast("_Schema", model.__pydantic_core_schema__)
+        schema = _for_storage(source, {})
+        definitions: dict[str, _Schema] = {}
+        if schema["type"] == "definitions":
+            definitions = {definition["ref"]: definition for definition in schema["definitions"]}
+            schema = schema["schema"]
+        codec = cls(schema, definitions, _CONFIG)
+        codec._config = next((leaf["config"] for leaf in codec._leaves() if "config" in leaf), _CONFIG)
+        return codec
+
+    @cached_property
+    def _core(self) -> CoreSchema:
+        schema = self._schema
+        if self._definitions:
+            schema = {
+                "type": "definitions",
+                "schema": schema,
+                "definitions": list(self._definitions.values()),
+            }
+        return cast("CoreSchema", schema)
+
+    # Validators that pydantic has built already are those of the API: they would bring the aliases back.
+    @cached_property
+    def _validator(self) -> SchemaValidator:
+        return SchemaValidator(self._core, cast("CoreConfig", self._config), _use_prebuilt=False)
+
+    @cached_property
+    def _serializer(self) -> SchemaSerializer:
+        return SchemaSerializer(self._core, cast("CoreConfig", self._config), _use_prebuilt=False)
+
+    def dump(self, value: object) -> bytes:
+        """The JSON text of a value, or an error when the same value would not come back from it."""
+        try:
+            return self._serializer.to_json(value, round_trip=True, by_alias=False, warnings="error")
+        except (PydanticSerializationError, UnicodeEncodeError) as error:
+            reason = str(error).rpartition("ValueError: ")[2]
+            raise CantSerializeRedisValueError(f"cannot store this value: {reason}") from error
+
+    @cached_property
+    def load(self) -> Callable[[bytes], Any]:
+        """Gives the value of a JSON text. Raises pydantic's ValidationError."""
+        return self._validator.validate_json
+
+    @cached_property
+    def validate(self) -> Callable[[object], Any]:
+        """Gives what pydantic makes of a value of the user's. Raises pydantic's ValidationError."""
+        return self._validator.validate_python
+
+    @cached_property
+    def item(self) -> "Codec":
+        """For the elements of a list."""
+        return self._child(leaf.get("items_schema") for leaf in self._leaves() if leaf["type"] == "list")
+
+    @cached_property
+    def entry(self) -> "Codec":
+        """For the values of a dict."""
+        return self._child(leaf.get("values_schema") for leaf in self._leaves() if leaf["type"] == "dict")
+
+    @cached_property
+    def _key(self) -> "Codec":
+        return self._child(leaf.get("keys_schema") for leaf in self._leaves() if leaf["type"] == "dict")
+
+    @cached_property
+    def _single(self) -> "Codec":
+        # JSON turns every key into text; pydantic does that only for the keys of a dict.
+        keys = self._key._schema
+        return self._child([{"type": "dict", "keys_schema": keys, "values_schema": {"type": "any"}}])
+
+    def validate_key(self, key: object) -> Any:
+        """A key of a dict, as pydantic makes it of the schema."""
+        return self._key.validate(key)
+
+    def name_of(self, key: object) -> str:
+        """The member name that a key of a dict is stored under."""
+        if type(key) is str:
+            return key
+        (name,) = json.loads(self._single.dump({key: None}))
+        return str(name)
+
+    def field(self, name: str) -> "Codec":
+        """For a field of a model; what it does not declare may be anything."""
+        return self._fields.get(name) or self._child([])
+
+    @cached_property
+    def _fields(self) -> dict[str, "Codec"]:
+        return {
+            name: self._child([field["schema"]])
+            for leaf in self._leaves()
+            if leaf["type"] == "model" and not leaf["root_model"]
+            for inner in self._leaves(leaf["schema"])
+            for name, field in inner.get("fields", {}).items()
+        }
+
+    def atomic_fields(self) -> list[str]:
+        """The fields of a model whose values have atomic methods."""
+        return [name for name, codec in self._fields.items() if codec._holds(_ATOMIC)]
+
+    @cached_property
+    def holds_model(self) -> bool:
+        return self._holds(("model",))
+
+    @cached_property
+    def holds_containers(self) -> bool:
+        return self._holds((*_CONTAINERS, "any"))
+
+    def _holds(self, types: tuple[str, ...]) -> bool:
+        return any(leaf["type"] in types and not leaf.get("root_model") for leaf in self._leaves())
+
+    def _child(self, schemas: Any) -> "Codec":
+        found = [schema for schema in schemas if schema is not None]
+        if not found:
+            return Codec({"type": "any"}, {}, self._config)
+        schema = found[0] if len(found) == 1 else {"type": "union", "choices": found}
+        return Codec(schema, self._definitions, self._config)
+
+    def _leaves(self, schema: _Schema | None = None) -> Iterator[_Schema]:
+        """The schemas a value may be of in the end, looked for through everything that only wraps them."""
+        schema = self._schema if schema is None else schema
+        kind = schema["type"]
+        if kind == "definition-ref":
+            yield from self._leaves(self._definitions[schema["schema_ref"]])
+        elif kind in _WRAPPERS:
+            yield from self._leaves(schema["schema"])
+        elif kind in ("union", "tagged-union"):
+            choices = schema["choices"]
+            for choice in choices.values() if isinstance(choices, dict) else choices:
+                yield from self._leaves(choice[0] if isinstance(choice, tuple) else choice)
+        else:
+            yield schema
+
+
+def plain_class(kind: type) -> type:
+    """The class a value was declared with: of a nested model, the one its generated class was made from."""
+    return cast("type", kind.__dict__.get("__rapyer_plain__", kind))
+
+
+def _for_storage(schema: _Schema, config: _Schema) -> _Schema:
+    kind = schema["type"]
+    stored = dict(schema)
+    if "config" in schema or kind == "model":
+        kept = {
+            name: setting
+            for name, setting in (schema.get("config") or {}).items()
+            if name not in _API_CONFIG and not name.startswith(("ser_json_", "val_json_"))
+        }
+        config = stored["config"] = kept | _CONFIG
+    for name in _API_FIELD:
+        stored.pop(name, None)
+    if "computed_fields" in stored:
+        stored["computed_fields"] = []
+    for name in _SUBSCHEMAS & schema.keys():
+        stored[name] = _each_for_storage(schema[name], config)
+    if "serialization" in schema:
+        written = _serialization(schema)
+        stored.pop("serialization")
+        if written is not None:
+            stored["serialization"] = written
+    if kind in ("model", "dataclass"):
+        # What is loaded is a state, not a call of the user's constructor.
+        if "custom_init" in stored:
+            stored["custom_init"] = False
+        stored["serialization"] = core_schema.wrap_serializer_function_ser_schema(
+            partial(_exact, schema["cls"])
+        )
+    if kind == "float" and schema.get("strict", config.get("strict")):
+        return {
+            "type": "function-before",
+            "function": {"type": "no-info", "function": _infinity},
+            "schema": stored,
+        }
+    return stored
+
+
+def _each_for_storage(schemas: Any, config: _Schema) -> Any:
+    """The same for what holds schemas: fields by name, choices by tag, steps, choices with a label."""
+    if isinstance(schemas, dict):
+        if "type" in schemas and isinstance(schemas["type"], str):
+            return _for_storage(schemas, config)
+        return {name: _each_for_storage(schema, config) for name, schema in schemas.items()}
+    if isinstance(schemas, (list, tuple)):
+        return type(schemas)(_each_for_storage(schema, config) for schema in schemas)
+    return schemas
+
+
+def _serialization(schema: _Schema) -> _Schema | None:
+    """The serializer a schema keeps: the one without which pydantic could not write its values."""
+    own = schema["serialization"]
+    function = own.get("function")
+    function = getattr(function, "func", function)
+    module = getattr(function, "__module__", None) or ""
+    if module == "pydantic.types" and function.__name__.startswith("_serialize_secret"):
+        return cast("_Schema", core_schema.plain_serializer_function_ser_schema(_secret))
+    if module.split(".")[0] in ("pydantic", "pydantic_core") or _is_opaque(schema):
+        return cast("_Schema", own)
+    return None
+
+
+def _is_opaque(schema: _Schema) -> bool:
+    while schema["type"] in _WRAPPERS:
+        schema = schema["schema"]
+    return schema["type"] in _OPAQUE
+
+
+def _secret(value: Any) -> Any:
+    return value.get_secret_value()
+
+
+def _exact(declared: type, value: object, write: core_schema.SerializerFunctionWrapHandler) -> Any:
+    kind = type(value)
+    if plain_class(kind) is not declared:
+        raise ValueError(
+            f"{kind.__name__} in a field of type {declared.__name__} would come back as {declared.__name__}: "
+            f"declare the field with {kind.__name__} in its type"
+        )
+    return write(value)
+
+
+def _infinity(value: object) -> object:
+    return _INFINITIES.get(value, value) if isinstance(value, str) else value

@@ -1,0 +1,43 @@
+from collections.abc import Sequence
+from typing import Literal, TypeAlias, TypedDict
+
+_Reply: TypeAlias = bytes | int | list[_Reply] | None
+
+class CommandError(Exception):
+    """An error reply: its text starts with the error's prefix."""
+
+class Engine:
+    """A database of documents in this process."""
+
+    def __init__(self) -> None: ...
+    def execute(self, args: Sequence[bytes]) -> _Reply:
+        """Runs one command given as its words, and returns its reply."""
+
+    def now(self) -> int:
+        """The engine's time, in milliseconds since the epoch."""
+
+    def advance(self, milliseconds: int) -> None:
+        """Moves the engine's clock by this many milliseconds."""
+
+class Command(TypedDict):
+    """A row of the command table."""
+
+    name: str
+    subcommand: str | None
+    twin: bool
+    synopsis: str
+    summary: str
+    reply: str
+    access: Literal["read", "grow", "write", "inspect", "configure"]
+    keys: Literal["none", "first", "all"]
+    groups: list[str]
+    below: list[str] | None
+    norefresh: bool
+    creates: bool
+    arity: int
+
+def commands() -> list[Command]:
+    """The command table: a row for every name that clients can call."""
+
+def changed_members(before: bytes, after: bytes) -> list[bytes]:
+    """The names, as JSON strings, of the members that two JSON objects do not share."""

@@ -1,0 +1,44 @@
+"""The settings of all models, and the end of all connections."""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from rapyer._connection import close_all
+from rapyer._policy import Ttl
+from rapyer.actions import ActionGroup
+from rapyer.base import AtomicRedisModel
+from rapyer.config import RedisConfig
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+__all__ = ["init_rapyer", "teardown_rapyer"]
+
+
+async def init_rapyer(
+    redis: "str | Redis | None" = None,
+    ttl: Ttl | None = None,
+    refresh_ttl: bool | ActionGroup | None = None,
+    *,
+    policies: Literal["send", "expect"] | None = None,
+) -> None:
+    """Sets what holds for every model that does not say otherwise in its `Meta`.
+
+    Only what is given changes, so it may be called again. Nothing is connected until the first command.
+
+    Args:
+        redis: a URL (`redis://`, `rediss://`, `unix://`, or `embedded://NAME` for the engine in this
+            process), or a `redis.asyncio` client, which stays yours to close.
+        ttl: how long documents live: whole seconds or a timedelta.
+        refresh_ttl: which operations start the TTL anew: True, False, or `ActionGroup` flags.
+        policies: `send` puts each model's lifetime policy on the server; `expect` is for users who may not
+            set policies, and raises `PolicyMissingError` where one is missing.
+    """
+    given: dict[str, Any] = {"redis": redis, "ttl": ttl, "refresh_ttl": refresh_ttl, "policies": policies}
+    AtomicRedisModel.Meta.update(
+        RedisConfig(**{name: value for name, value in given.items() if value is not None})
+    )
+
+
+async def teardown_rapyer() -> None:
+    """Closes the connections that models opened on this event loop. A client that was given stays open."""
+    await close_all()

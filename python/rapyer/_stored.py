@@ -1,0 +1,116 @@
+"""What the server is known to hold of one document, so that a save sends only what changed here."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, cast
+
+from pydantic_core import from_json, to_json
+
+from rapyer._binding import Segment
+from rapyer._native import changed_members
+
+__all__ = ["Stored"]
+
+_Path = tuple[Segment, ...]
+_KEPT: Final = 100
+
+
+class Stored:
+    """The text a model was loaded from or saved as, and the operations done on it since.
+
+    An operation changes this and the model alike: what was equal stays equal and is not sent again, and a
+    change that was not saved yet stays one.
+    """
+
+    __slots__ = ("_edits", "_text", "key")
+
+    def __init__(self, key: str, text: bytes) -> None:
+        self.key: Final = key
+        self._text = text
+        self._edits: list[Callable[[Any], None]] = []
+
+    def text(self) -> bytes:
+        """The document as it should be on the server, as far as this process knows."""
+        if self._edits:
+            document = from_json(self._text)
+            for edit in self._edits:
+                edit(document)
+            self._text = to_json(document)
+            self._edits.clear()
+        return self._text
+
+    def changes(self, text: bytes) -> list[bytes]:
+        """The members, as JSON strings, in which a document differs from this."""
+        return changed_members(self.text(), text)
+
+    def saved_as(self, text: bytes) -> "Stored":
+        """What is known once a save of `text` was answered: operations may have been done meanwhile."""
+        saved = Stored(self.key, text)
+        saved._edits = list(self._edits)
+        return saved
+
+    def put(self, path: _Path, value: bytes) -> None:
+        """The value at a place is this now."""
+        self._edit(partial(_put, path, value))
+
+    def extend(self, path: _Path, values: list[bytes]) -> None:
+        """A list has these at its end now."""
+        self._edit(partial(_extend, path, values))
+
+    def drop(self, path: _Path, key: Segment, value: bytes | None) -> None:
+        """A list or an object had this element or member and has it no longer."""
+        self._edit(partial(_drop, path, key, value))
+
+    def _edit(self, edit: Callable[[Any], None]) -> None:
+        self._edits.append(edit)
+        if len(self._edits) > _KEPT:
+            self.text()
+
+
+# Where the text has nothing at a place, somebody else put it there since: the member then counts as changed.
+
+
+def _put(path: _Path, value: bytes, document: Any) -> None:
+    holder, key = _at(document, path[:-1]), path[-1]
+    if isinstance(holder, dict) or (isinstance(holder, list) and _has(holder, key)):
+        holder[cast("Any", key)] = from_json(value)
+
+
+def _extend(path: _Path, values: list[bytes], document: Any) -> None:
+    found = _at(document, path)
+    if isinstance(found, list):
+        found.extend(map(from_json, values))
+
+
+def _drop(path: _Path, key: Segment, value: bytes | None, document: Any) -> None:
+    found = _at(document, path)
+    if isinstance(found, dict):
+        found.pop(key, None)
+    elif isinstance(found, list) and isinstance(key, int) and value is not None:
+        drop_equal(found, key, from_json(value))
+
+
+def drop_equal(items: list[Any], index: int, value: Any) -> None:
+    """Takes from a list what the server took: the element at its index, or where it is by now."""
+    if _has(items, index) and list.__getitem__(items, index) == value:
+        list.__delitem__(items, index)
+        return
+    for at, item in enumerate(list.__iter__(items)):
+        if item == value:
+            list.__delitem__(items, at)
+            return
+
+
+def _at(document: Any, path: _Path) -> Any:
+    for step in path:
+        if isinstance(document, dict):
+            document = document.get(step)
+        elif isinstance(document, list) and _has(document, step):
+            document = document[cast("int", step)]
+        else:
+            return None
+    return document
+
+
+def _has(items: list[Any], index: Segment) -> bool:
+    return isinstance(index, int) and -len(items) <= index < len(items)

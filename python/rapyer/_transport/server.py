@@ -1,0 +1,234 @@
+"""A server, over redis-py's connections.
+
+An event loop has one connection. The commands of its tasks are written as they come, those of one turn of
+the loop together, and one reader hands the replies out in order. That is several times faster than a pool,
+where every command waits for its own round trip.
+"""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Awaitable
+from typing import Any, Final, cast
+
+import hiredis
+import redis.exceptions as redis_errors
+from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.backoff import NoBackoff
+
+from rapyer._policy import Policy
+from rapyer._transport import Reply, ReplyError
+from rapyer.errors import RapyerConnectionError, UnsupportedArgumentValueError
+
+__all__ = ["ServerTransport"]
+
+# What fits into a connection's empty buffer is written without waiting, so no cancelled task can cut it.
+_AT_ONCE: Final = 16 * 1024
+
+# redis-py takes these prefixes off the texts of the errors it has classes for.
+_PREFIXES: Final[dict[type[redis_errors.ResponseError], str]] = {
+    redis_errors.NoPermissionError: "NOPERM",
+    redis_errors.ReadOnlyError: "READONLY",
+    redis_errors.OutOfMemoryError: "OOM",
+}
+
+
+class ServerTransport:
+    """A server that a connection pool of redis-py knows the way to. The pool's connections are not taken."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+        self._lanes: dict[asyncio.AbstractEventLoop, _Lane] = {}
+        self.address = _address(pool)
+
+    @classmethod
+    def from_url(cls, url: str) -> "ServerTransport":
+        """For a URL of redis-py's. A server that is down is reported at once, not after retries."""
+        try:
+            pool: Any = ConnectionPool.from_url(url, retry=Retry(NoBackoff(), 0))
+            # redis-py looks at a URL's options only when it makes a connection.
+            pool.make_connection()
+        except (TypeError, ValueError) as error:
+            raise UnsupportedArgumentValueError(f"the URL of the server cannot be used: {error}") from error
+        return cls(pool)
+
+    async def session(self) -> "ServerSession":
+        loop = asyncio.get_running_loop()
+        lane = self._lanes.get(loop)
+        if lane is None:
+            for closed in [other for other in self._lanes if other.is_closed()]:
+                del self._lanes[closed]
+            lane = self._lanes[loop] = _Lane(self._pool, self.address)
+        return await lane.session()
+
+    async def close(self) -> None:
+        lane = self._lanes.pop(asyncio.get_running_loop(), None)
+        if lane is not None:
+            await lane.close()
+
+
+class _Lane:
+    """The one connection of an event loop, opened when it is needed and again when it was lost."""
+
+    def __init__(self, pool: ConnectionPool, address: str) -> None:
+        self._pool = pool
+        self._address = address
+        self._session: ServerSession | None = None
+        self._opening: asyncio.Task[ServerSession] | None = None
+
+    async def session(self) -> "ServerSession":
+        if self._session is not None and self._session.open:
+            return self._session
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
+            # When everybody gave up waiting, nobody is left to hear of a failure.
+            self._opening.add_done_callback(lambda opening: opening.cancelled() or opening.exception())
+        # Shielded: a task that gives up waiting must not take the connection from the others.
+        return await asyncio.shield(self._opening)
+
+    async def _open(self) -> "ServerSession":
+        try:
+            connection: AbstractConnection = cast("Any", self._pool).make_connection()
+            await cast("Any", connection).connect()
+        except (redis_errors.RedisError, OSError) as error:
+            raise RapyerConnectionError(
+                f"cannot connect to the server at {self._address}: {error}; "
+                "check that it runs and that init_rapyer(redis=...) names it rightly"
+            ) from error
+        finally:
+            self._opening = None
+        self._session = ServerSession(connection, self._address)
+        return self._session
+
+    async def close(self) -> None:
+        if self._opening is not None:
+            await asyncio.wait([self._opening])
+        if self._session is not None:
+            await self._session.close()
+
+
+class ServerSession:
+    """One connection, with the commands under way on it."""
+
+    def __init__(self, connection: AbstractConnection, address: str) -> None:
+        self.policies: dict[str, Policy] = {}
+        self.open = True
+        self._connection = connection
+        self._address = address
+        self._loop = asyncio.get_running_loop()
+        # The time limit is for a reply to come. redis-py's would cost a task for every write.
+        self._limit, connection.socket_timeout = connection.socket_timeout, None
+        self._unsent: list[bytes] = []
+        self._waiting: deque[tuple[asyncio.Future[Reply], float]] = deque()
+        self._work = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks = (self._loop.create_task(self._write()), self._loop.create_task(self._read()))
+
+    async def send(self, *commands: tuple[bytes, ...]) -> list[Awaitable[Reply]]:
+        if not self.open:
+            raise RapyerConnectionError(f"the connection to the server at {self._address} was closed")
+        # hiredis packs what redis-py would pack, in C.
+        packed = b"".join([hiredis.pack_command(cast("Any", words)) for words in commands])
+        idle, now = not self._waiting, self._loop.time()
+        answers: list[Awaitable[Reply]] = []
+        for _ in commands:
+            answer: asyncio.Future[Reply] = self._loop.create_future()
+            self._waiting.append((answer, now))
+            answers.append(answer)
+        if self._timer is None and self._limit:
+            self._timer = self._loop.call_at(now + self._limit, self._check_time)
+        if idle and len(packed) <= _AT_ONCE:
+            await self._sent([packed])
+        else:
+            self._unsent.append(packed)
+            self._work.set()
+        return answers
+
+    async def close(self) -> None:
+        self._lose("it was closed by teardown_rapyer()")
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _write(self) -> None:
+        while self.open:
+            await self._work.wait()
+            self._work.clear()
+            packed, self._unsent = self._unsent, []
+            await self._sent(packed)
+
+    async def _sent(self, packed: list[bytes]) -> None:
+        try:
+            await self._connection.send_packed_command(packed, check_health=False)
+        except (redis_errors.RedisError, OSError) as error:
+            self._lose(error)
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                self._answer(await self._reply())
+        except (redis_errors.RedisError, OSError) as error:
+            self._lose(error)
+        finally:
+            self._lose("the event loop ended")
+            await self._connection.disconnect(nowait=True)
+
+    async def _reply(self) -> "Reply | redis_errors.ResponseError":
+        try:
+            # Without a time limit: between commands nothing is due. `_check_time` watches commands.
+            return cast(
+                "Reply", await self._connection.read_response(disable_decoding=True, timeout=math.inf)
+            )
+        except redis_errors.ResponseError as error:
+            return error
+
+    def _answer(self, reply: "Reply | redis_errors.ResponseError") -> None:
+        answer, _ = self._waiting.popleft()
+        if answer.done():
+            return
+        if isinstance(reply, redis_errors.ResponseError):
+            prefix = _PREFIXES.get(type(reply))
+            answer.set_exception(ReplyError(str(reply) if prefix is None else f"{prefix} {reply}"))
+        else:
+            answer.set_result(reply)
+
+    def _check_time(self) -> None:
+        self._timer = None
+        if not self._waiting or not self._limit:
+            return
+        due = self._waiting[0][1] + self._limit
+        if due <= self._loop.time():
+            self._lose(f"no reply within {self._limit} s")
+        else:
+            self._timer = self._loop.call_at(due, self._check_time)
+
+    def _lose(self, reason: object) -> None:
+        """Ends the session: what is under way fails, the next command connects anew."""
+        if not self.open:
+            return
+        self.open = False
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            if task is not asyncio.current_task(self._loop):
+                task.cancel()
+        for answer, _ in self._waiting:
+            if not answer.done():
+                answer.set_exception(
+                    RapyerConnectionError(
+                        f"the connection to the server at {self._address} was lost: {reason}; a command that "
+                        "was under way may or may not have been applied: look before you repeat it"
+                    )
+                )
+        self._waiting.clear()
+
+
+def _address(pool: ConnectionPool) -> str:
+    settings = pool.connection_kwargs
+    if "path" in settings:
+        return str(settings["path"])
+    if isinstance(pool, SentinelConnectionPool):
+        return f"Sentinel's {pool.service_name!r}"
+    host, port = settings.get("host", "localhost"), settings.get("port", 6379)
+    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"

@@ -1,0 +1,53 @@
+"""What finding models returns."""
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rapyer.errors import FoundError
+
+if TYPE_CHECKING:
+    from rapyer.base import AtomicRedisModel
+
+__all__ = ["Found"]
+
+_M = TypeVar("_M", bound="AtomicRedisModel")
+
+
+class Found(list[_M]):
+    """The models that were found, in the order of their keys.
+
+    Holding exactly one it can be used as that model as well: its fields and methods are the model's.
+    """
+
+    __slots__ = ()
+
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith("__") and list.__len__(self) and hasattr(list, name):
+            _refuse_ambiguous(self, name)
+        return super().__getattribute__(name)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        _refuse_ambiguous(self, name)
+        return getattr(_only(self, name), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        _refuse_ambiguous(self, name)
+        setattr(_only(self, name), name, value)
+
+
+def _only(found: "Found[_M]", name: str) -> _M:
+    if len(found) != 1:
+        remedy = "take the one you mean, found[0].{0}" if found else "look whether it holds any first"
+        raise FoundError(
+            f"{name!r} was asked of a result of {len(found)} models; only one that holds exactly one has it: "
+            + remedy.format(name)
+        )
+    return found[0]
+
+
+def _refuse_ambiguous(found: "Found[_M]", name: str) -> None:
+    if hasattr(list, name) and any(name in type(model).model_fields for model in found):
+        raise FoundError(
+            f"{name!r} is a field of the models found and a method of lists: take a model, found[0].{name}"
+        )

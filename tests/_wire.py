@@ -1,0 +1,117 @@
+"""Connections to real servers without a client library's interpretation: clients and listening replicas."""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from types import TracebackType
+from typing import Any
+
+import hiredis
+from typing_extensions import Self
+
+from _servers import Server
+
+_SECONDS = 10.0
+_SILENT = {b"PING", b"SELECT", b"REPLCONF"}
+
+
+class CommandFailed(Exception):
+    """An error reply; its text is the reply's, prefix first."""
+
+
+class Connection:
+    def __init__(self, server: Server) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", server.port), timeout=_SECONDS)
+        self._reader = hiredis.Reader()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def send(self, words: tuple[str | bytes | int, ...]) -> None:
+        # The stub's tuple has one element.
+        self._socket.sendall(hiredis.pack_command(words))  # type: ignore[arg-type]
+
+    def receive(self) -> Any:
+        while (reply := self._reader.gets()) is False:
+            self._reader.feed(self._read())
+        return reply
+
+    def _read(self) -> bytes:
+        data = self._socket.recv(1 << 16)
+        if not data:
+            raise ConnectionError("the server closed the connection")
+        return data
+
+
+class Client(Connection):
+    """A client on one connection. Calling it sends a command and gives the reply as the server sent it."""
+
+    def __call__(self, *words: str | bytes | int) -> Any:
+        self.send(words)
+        reply = self.receive()
+        if isinstance(reply, hiredis.ReplyError):
+            raise CommandFailed(str(reply))
+        return reply
+
+    def info(self, section: str) -> dict[str, str]:
+        lines = self("INFO", section).decode().splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
+
+    def pushed(self) -> list[Any]:
+        """What the server sends of its own accord, until it falls silent."""
+        messages = []
+        while select.select([self._socket], [], [], 0.1)[0]:
+            messages.append(self.receive())
+            while (message := self._reader.gets()) is not False:
+                messages.append(message)
+        return messages
+
+
+class ReplicationStream(Connection):
+    """A replica that keeps nothing but the commands it is sent. The primary must sync by way of a file."""
+
+    def __init__(self, primary: Server) -> None:
+        super().__init__(primary)
+        self._primary = primary
+        self._socket.sendall(b"SYNC\r\n")
+        self._skip_snapshot()
+
+    def commands(self) -> list[list[bytes]]:
+        """Everything since the last call, in the order it was sent."""
+        with Client(self._primary) as client:
+            client("PUBLISH", "end of stream", "")
+        commands: list[list[bytes]] = []
+        while (command := self.receive())[1:] != [b"end of stream", b""]:
+            if command[0].upper() not in _SILENT:
+                commands.append(command)
+        return commands
+
+    def _skip_snapshot(self) -> None:
+        head = b""
+        while b"\r\n" not in head.lstrip(b"\n"):
+            head += self._read()
+        length, rest = head.lstrip(b"\n").split(b"\r\n", 1)
+        missing = int(length[1:]) - len(rest)
+        while missing > 0:
+            rest = self._read()
+            missing -= len(rest)
+        if missing < 0:
+            self._reader.feed(rest[missing:])
+
+
+def wait_until_linked(replica: Server) -> None:
+    until = time.monotonic() + _SECONDS
+    with Client(replica) as client:
+        while client.info("replication")["master_link_status"] != "up":
+            assert time.monotonic() < until, f"the replica does not link:\n{replica.log()}"
+            time.sleep(0.02)
