@@ -145,7 +145,8 @@ class Server:
         until = time.monotonic() + _START_SECONDS
         while time.monotonic() < until and self._process.poll() is None:
             with contextlib.suppress(redis.RedisError), redis.Redis(port=port, socket_timeout=5) as client:
-                if client.info("server")["process_id"] == self._process.pid:
+                # A server that still loads its files answers INFO, and PING only when it is done.
+                if client.info("server")["process_id"] == self._process.pid and client.ping():
                     return True
             time.sleep(0.02)
         return False

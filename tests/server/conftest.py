@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
-import redis
 
 from _servers import KINDS, Server, ServerMissing
-from _stream import ReplicationStream
+from _wire import Client, ReplicationStream, wait_until_linked
 
 Start = Callable[..., Server]
 
@@ -23,10 +21,10 @@ def start(request: pytest.FixtureRequest) -> Iterator[Start]:
     """A function that starts a server with these arguments; all end with the test."""
     with contextlib.ExitStack() as running:
 
-        def start(*arguments: str, of: Server | None = None) -> Server:
+        def start(*arguments: str, of: Server | None = None, module: bool = True) -> Server:
             replica = ("--replicaof", "127.0.0.1", str(of.port)) if of else ()
             try:
-                server = Server.start(request.param, [*_FAST_SYNC, *arguments, *replica])
+                server = Server.start(request.param, [*_FAST_SYNC, *replica, *arguments], module)
             except ServerMissing as missing:
                 if os.environ.get("RAPYER_REQUIRE_SERVERS") == "1":
                     pytest.fail(str(missing), pytrace=False)
@@ -50,8 +48,8 @@ def replica(start: Start, primary: Server) -> Server:
 
 
 @pytest.fixture
-def client(primary: Server) -> Iterator[redis.Redis]:
-    with primary.client() as client:
+def client(primary: Server) -> Iterator[Client]:
+    with Client(primary) as client:
         yield client
 
 
@@ -60,11 +58,3 @@ def stream(primary: Server) -> Iterator[ReplicationStream]:
     stream = ReplicationStream(primary)
     yield stream
     stream.close()
-
-
-def wait_until_linked(replica: Server) -> None:
-    until = time.monotonic() + 10
-    with replica.client() as client:
-        while client.info("replication")["master_link_status"] != "up":
-            assert time.monotonic() < until, f"the replica does not link:\n{replica.log()}"
-            time.sleep(0.02)
