@@ -1,0 +1,47 @@
+"""Runs every benchmark and prints the ratios; with --record, writes them to benchmarks/RESULTS.md."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import package, server
+from benchmarks._ratio import HEADINGS, ROUNDS, Result
+
+RECORD = Path(__file__).with_name("RESULTS.md")
+HOW = f"""\
+Each ratio is the median over {ROUNDS} rounds that measure ours and the anchor in turns on one machine with
+two shared cores, so only ratios say something. Server figures: `redis-benchmark -P 32 -c 20`, server and
+client on a core each, no persistence. Memory: the difference of `used_memory`. Package figures: one
+process, redis-py with hiredis as the anchor.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--record", action="store_true", help=f"also write {RECORD.name}")
+    arguments = parser.parse_args()
+    console = Console()
+    table = Table(*HEADINGS, title="Ratios")
+    results: list[Result] = []
+    for section in (server.reads, server.memory, package.loads, package.reads):
+        for result in section():
+            console.print(f"{result.claim}: {result.ratio:.2f}")
+            results.append(result)
+            table.add_row(*result.cells, style="" if result.met else "bold red")
+    console.print(table)
+    if arguments.record:
+        RECORD.write_text(markdown(results), encoding="utf-8")
+
+
+def markdown(results: list[Result]) -> str:
+    rows = [HEADINGS, ("---",) * len(HEADINGS), *(tuple(result.cells) for result in results)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f"# One run of the benchmarks\n\n{table}\n\n{HOW}"
+
+
+if __name__ == "__main__":
+    main()

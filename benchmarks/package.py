@@ -1,0 +1,129 @@
+"""The package: loading a model against plain pydantic, and aget against redis-py with pydantic."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+
+import redis.asyncio
+from pydantic import BaseModel
+
+from _servers import Server
+from benchmarks._ratio import Result, compare_rates
+from rapyer import AtomicRedisModel, init_rapyer, teardown_rapyer
+
+READS = 5_000
+LOADS = 100_000
+TASKS = 100
+
+
+class Session(AtomicRedisModel):
+    """A session as the package keeps it."""
+
+    user_id: str
+    last_page: str
+    visits: int
+    tags: list[str]
+    note: str
+
+
+Session.Meta.ttl = 1800
+
+
+class PlainSession(BaseModel):
+    """The same session without the package."""
+
+    user_id: str
+    last_page: str
+    visits: int
+    tags: list[str]
+    note: str
+
+
+STORED = PlainSession(
+    user_id="u-184467", last_page="/checkout", visits=42, tags=["a", "b"], note="x" * 100
+).model_dump_json()
+
+
+def loads() -> Iterator[Result]:
+    """A stored document becoming a model, as aget does it with a reply."""
+    text = STORED.encode()
+
+    def rate(load: Callable[[bytes], BaseModel]) -> float:
+        began = time.perf_counter()
+        for _ in range(LOADS):
+            load(text)
+        return LOADS / (time.perf_counter() - began)
+
+    yield compare_rates(
+        "models loaded against plain pydantic",
+        lambda: rate(partial(Session._from_text, "Session:1")),
+        lambda: rate(PlainSession.model_validate_json),
+        1 / 1.15,
+    )
+
+
+def reads() -> Iterator[Result]:
+    """Aget on a real server against GET and validation by hand."""
+    server = Server.start("redis")
+    loop = asyncio.new_event_loop()
+    try:
+        run = loop.run_until_complete
+        run(prepare(server))
+        client = redis.asyncio.Redis(port=server.port, max_connections=TASKS)
+
+        async def plain() -> BaseModel:
+            stored = await client.get("plain")
+            assert stored is not None
+            return PlainSession.model_validate_json(stored)
+
+        async def ours() -> BaseModel:
+            return await Session.aget("Session:1")
+
+        yield compare_rates(
+            "aget in sequence against redis-py GET and validation",
+            lambda: run(in_sequence(ours)),
+            lambda: run(in_sequence(plain)),
+            1.1,
+        )
+        yield compare_rates(
+            "aget by 100 tasks against redis-py GET and validation",
+            lambda: run(by_tasks(ours)),
+            lambda: run(by_tasks(plain)),
+            4.0,
+        )
+        run(client.aclose())
+        run(teardown_rapyer())
+        loop.close()
+    finally:
+        server.stop()
+
+
+async def prepare(server: Server) -> None:
+    await init_rapyer(redis=server.url)
+    session = Session.model_validate_json(STORED)
+    session.pk = "1"
+    await session.asave()
+    async with redis.asyncio.Redis(port=server.port) as client:
+        await client.set("plain", STORED, ex=1800)
+
+
+async def in_sequence(read: Callable[[], Awaitable[object]]) -> float:
+    began = time.perf_counter()
+    for _ in range(READS):
+        await read()
+    return READS / (time.perf_counter() - began)
+
+
+async def by_tasks(read: Callable[[], Awaitable[object]]) -> float:
+    each = READS * 4 // TASKS
+
+    async def task() -> None:
+        for _ in range(each):
+            await read()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(task() for _ in range(TASKS)))
+    return each * TASKS / (time.perf_counter() - began)
