@@ -14,3 +14,4 @@ pub use compare::changed_members;
 pub(crate) use string::{push_escaped, unescape};
 pub use string::{quote, string_chars, unquote};
 pub use walk::{Elements, Kind, Member, Members, element, elements, kind, member, members, skip};
+pub(crate) use walk::{containers_over, position};

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod command;
+mod container;
 mod document;
 pub mod embedded;
 mod error;
@@ -14,12 +15,13 @@ mod guard;
 mod host;
 pub mod json;
 pub mod lifetime;
+mod node;
 mod path;
 mod policy;
 mod reply;
 
 pub use command::{Command, Entry};
-pub use document::{Document, Header};
+pub use document::{Document, Header, Large, Stored};
 pub use error::Error;
 pub use groups::Groups;
 pub use guard::guarded;
