@@ -12,7 +12,6 @@ mod object;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 pub(crate) use chunk::LARGE;
@@ -23,7 +22,7 @@ use object::Object;
 
 use crate::Error;
 use crate::json::{self, Kind};
-use crate::node::{Edit, Node, Splice, separated};
+use crate::node::{Edit, Node, Splice, item, separated};
 use crate::path::{Step, locate};
 
 /// A large array or object.
@@ -40,8 +39,8 @@ pub(crate) enum Outcome<'e> {
     /// It was not wanted, once the value was seen.
     Declined,
     Done,
-    /// The value it was for is to be replaced, by whoever holds it.
-    Replace(Cow<'e, [u8]>),
+    /// It replaces or removes the value as a whole: a matter of whoever holds it.
+    Above(Edit<'e>),
 }
 
 /// Sees the value to edit and says how.
@@ -225,20 +224,16 @@ impl Container {
             return Ok(Outcome::Declined);
         };
         match (self, edit) {
-            (container, Edit::Set(value)) => {
-                fits(room, container.len(), value.len())?;
-                return Ok(Outcome::Replace(value));
-            }
-            (Self::Array(array), Edit::Put { step, value }) => put(array, step, value, room)?,
-            (Self::Object(object), Edit::Put { step, value }) => put(object, step, value, room)?,
+            (Self::Object(object), Edit::Put { name, value }) => put(object, name, value, room)?,
             (Self::Array(array), Edit::Insert { at, values }) => {
                 let list = separated(values).collect::<Vec<_>>().concat();
                 fits(room, 0, list.len() + 1)?;
                 array.insert(at, &list);
             }
-            (Self::Array(array), Edit::Remove(step)) => remove(array, &step),
-            (Self::Object(object), Edit::Remove(step)) => remove(object, &step),
-            (Self::Object(_), Edit::Insert { .. }) => return Ok(Outcome::Declined),
+            (Self::Array(_), Edit::Put { .. }) | (Self::Object(_), Edit::Insert { .. }) => {
+                return Ok(Outcome::Declined);
+            }
+            (_, edit @ (Edit::Set(_) | Edit::Remove)) => return Ok(Outcome::Above(edit)),
         }
         Ok(Outcome::Done)
     }
@@ -269,76 +264,81 @@ fn edit_below<'e, C: Chunks>(
     let Some(place) = chunks.find(step) else {
         return Ok(Outcome::Missing);
     };
-    if let Body::Text(text) = chunks.chunk(place.at).body() {
-        let Some(span) = locate(below, text, place.value) else {
+    let edit = if let Body::Text(text) = chunks.chunk(place.at).body() {
+        let Some(span) = locate(below, text, place.value.clone()) else {
             return Ok(Outcome::Missing);
         };
         let Some(edit) = look(Node::Text(&text[span.clone()]))? else {
             return Ok(Outcome::Declined);
         };
-        let splice = edit.splice(text, span);
-        fits(room, splice.range.len(), splice.added())?;
-        let text = splice.apply(text);
-        chunks.change(place.at, |chunk| chunk.set_text(text));
-        settle(chunks, place.at);
-        return Ok(Outcome::Done);
-    }
-    match chunks.change(place.at, |chunk| chunk.edit_nested(below, room, look))? {
-        Outcome::Replace(value) => set(chunks, place, &value),
-        Outcome::Done => settle(chunks, place.at),
-        outcome => return Ok(outcome),
+        if let (Edit::Remove, []) = (&edit, below) {
+            edit
+        } else {
+            let splice = edit.splice(text, span, below.last());
+            fits(room, splice.range.len(), splice.added())?;
+            let text = splice.apply(text);
+            chunks.change(place.at, |chunk| chunk.set_text(text));
+            settle(chunks, place.at);
+            return Ok(Outcome::Done);
+        }
+    } else {
+        match chunks.change(place.at, |chunk| chunk.edit_nested(below, room, look))? {
+            Outcome::Above(edit) => edit,
+            Outcome::Done => {
+                settle(chunks, place.at);
+                return Ok(Outcome::Done);
+            }
+            outcome => return Ok(outcome),
+        }
+    };
+    match edit {
+        Edit::Set(value) => set(chunks, place, &value, room)?,
+        _ => remove(chunks, place, step),
     }
     Ok(Outcome::Done)
 }
 
 /// Gives an item another value.
-fn set<C: Chunks>(chunks: &mut C, place: Place<C::At>, value: &[u8]) {
+fn set<C: Chunks>(chunks: &mut C, place: Place<C::At>, value: &[u8], room: usize) -> Result<(), Error> {
     let Place { at, value: span } = place;
     let at = match chunks.chunk(at).body() {
         Body::Text(text) => {
+            fits(room, span.len(), value.len())?;
             let text = Splice::new(span, [value]).apply(text);
             chunks.change(at, |chunk| chunk.set_text(text));
             at
         }
         Body::Large(nested) => {
+            fits(room, nested.value.len(), value.len())?;
             let item = [nested.prefix(), value].concat();
             chunks.replace(at, cut(&item, C::NAMED))
         }
     };
     settle(chunks, at);
-}
-
-/// Replaces an item; a member that is missing is added at the end.
-fn put<C: Chunks>(chunks: &mut C, step: &Step, value: &[u8], room: usize) -> Result<(), Error> {
-    if let Some(place) = chunks.find(step) {
-        let removed = match chunks.chunk(place.at).body() {
-            Body::Text(_) => place.value.len(),
-            Body::Large(nested) => nested.value.len(),
-        };
-        fits(room, removed, value.len())?;
-        set(chunks, place, value);
-    } else if let (Step::Name(name), true) = (step, C::NAMED) {
-        let member = [name, &b":"[..], value].concat();
-        fits(room, 0, member.len() + 1)?;
-        chunks.append(&member);
-    }
     Ok(())
 }
 
-fn remove<C: Chunks>(chunks: &mut C, step: &Step) {
-    let Some(Place { at, value }) = chunks.find(step) else {
-        return;
-    };
+/// Gives a member a value; one that is missing is added at the end.
+fn put(object: &mut Object, name: &[u8], value: &[u8], room: usize) -> Result<(), Error> {
+    if let Some(place) = object.find_name(name) {
+        return set(object, place, value, room);
+    }
+    let member = [name, b":", value].concat();
+    fits(room, 0, member.len() + 1)?;
+    object.append(&member);
+    Ok(())
+}
+
+/// Removes the item that `step` leads to.
+fn remove<C: Chunks>(chunks: &mut C, place: Place<C::At>, step: &Step) {
+    let Place { at, value } = place;
     chunks.forget(step, at);
     let chunk = chunks.chunk(at);
     let items = chunk.size().items - 1;
     match chunk.body() {
         Body::Text(text) if items > 0 => {
-            let start = match step {
-                Step::Name(name) => value.start - name.len() - 1,
-                Step::Index(_) => value.start,
-            };
-            let text = Splice::new(start..value.end + 1, []).apply(text);
+            let item = item(value, step);
+            let text = Splice::new(item.start..item.end + 1, []).apply(text);
             chunks.change(at, |chunk| *chunk = Chunk::of_text(text, items));
             settle(chunks, at);
         }

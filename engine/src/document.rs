@@ -155,7 +155,7 @@ impl Document {
                 if let Some(span) = locate(steps, text, 0..text.len())
                     && let Some(edit) = look(Node::Text(&text[span.clone()]))?
                 {
-                    let splice = edit.splice(text, span);
+                    let splice = edit.splice(text, span, steps.last());
                     if splice.added() == splice.range.len() {
                         splice.overwrite(&mut bytes[HEADER..]);
                         self.set_version(header.version);
@@ -168,8 +168,8 @@ impl Document {
             Stored::Large(large) => {
                 let room = MAX_TEXT - large.value.len();
                 match large.value.edit(steps, room, &mut look)? {
-                    Outcome::Missing | Outcome::Declined => {}
-                    Outcome::Replace(value) => *self = Self::assemble(header, &[&value])?,
+                    Outcome::Above(Edit::Set(value)) => *self = Self::assemble(header, &[&value])?,
+                    Outcome::Missing | Outcome::Declined | Outcome::Above(_) => {}
                     Outcome::Done if large.value.is_small() => {
                         *self = Self::assemble(header, &[&large.value.text()])?;
                     }

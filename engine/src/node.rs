@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::container::Container;
 use crate::json::{self, Kind};
-use crate::path::{Step, locate};
+use crate::path::{Name, Step, locate};
 
 /// A value in a document.
 #[derive(Clone, Copy, Debug)]
@@ -79,12 +79,12 @@ impl<'a> Node<'a> {
 pub(crate) enum Edit<'e> {
     /// Another value takes its place.
     Set(Cow<'e, [u8]>),
-    /// An element or a member is replaced; a member that is missing is added at the end.
-    Put { step: &'e Step, value: &'e [u8] },
-    /// Values enter an array before the element at an index, or at the end.
-    Insert { at: usize, values: &'e [Cow<'e, [u8]>] },
-    /// An element or a member goes. Nothing happens when it is not there.
-    Remove(Step),
+    /// It goes, with its name where it has one. The root stays.
+    Remove,
+    /// A member of the object it is gets a value; one that is missing is added at the end.
+    Put { name: &'e Name, value: &'e [u8] },
+    /// Values enter the array it is, before the element at an index or at the end.
+    Insert { at: Option<usize>, values: &'e [Cow<'e, [u8]>] },
 }
 
 /// A range of a text and what takes its place.
@@ -130,43 +130,33 @@ impl<'e> Splice<'e> {
 }
 
 impl Edit<'_> {
-    /// The edit of the value at `span` as one of the text around it.
-    pub(crate) fn splice(&self, text: &[u8], span: Range<usize>) -> Splice<'_> {
+    /// The edit of the value at `span`, to which `step` was the last one, as one of the text around it.
+    pub(crate) fn splice(&self, text: &[u8], span: Range<usize>, step: Option<&Step>) -> Splice<'_> {
         let end = span.end - 1;
-        let empty = span.len() == 2;
+        let comma: &[u8] = if span.len() == 2 { b"" } else { b"," };
         match self {
             Self::Set(value) => Splice::new(span, [&**value]),
-            Self::Put { step, value } => match (locate(std::slice::from_ref(step), text, span), step) {
-                (Some(found), _) => Splice::new(found, [*value]),
-                (None, Step::Name(name)) => {
-                    let comma: &[u8] = if empty { b"" } else { b"," };
-                    Splice::new(end..end, [comma, name, b":", value])
-                }
-                (None, Step::Index(_)) => Splice::new(end..end, []),
+            Self::Remove => Splice::new(step.map_or(end..end, |step| with_comma(text, item(span, step))), []),
+            Self::Put { name, value } => match json::member(text, span.start, name) {
+                Some(start) => Splice::new(start..json::skip(text, start), [*value]),
+                None => Splice::new(end..end, [comma, name, b":", value]),
             },
+            Self::Insert { values: [], .. } => Splice::new(end..end, []),
             Self::Insert { at, values } => {
-                let mut parts: SmallVec<_> = separated(values).collect();
-                let at = match json::element(text, span.start, *at as i64) {
-                    Some(start) if !parts.is_empty() => {
-                        parts.push(&b","[..]);
-                        start
-                    }
-                    None if !parts.is_empty() && !empty => {
-                        parts.insert(0, &b","[..]);
-                        end
-                    }
-                    _ => end,
-                };
-                Splice { range: at..at, parts }
-            }
-            Self::Remove(step) => {
-                let item = locate(std::slice::from_ref(step), text, span).map(|value| match step {
-                    Step::Name(name) => value.start - name.len() - 1..value.end,
-                    Step::Index(_) => value,
-                });
-                Splice::new(item.map_or(end..end, |item| with_comma(text, item)), [])
+                match at.and_then(|at| json::element(text, span.start, at as i64)) {
+                    Some(start) => Splice::new(start..start, separated(values).chain([&b","[..]])),
+                    None => Splice::new(end..end, std::iter::once(comma).chain(separated(values))),
+                }
             }
         }
+    }
+}
+
+/// The span of an item from that of its value, to which `step` leads.
+pub(crate) fn item(value: Range<usize>, step: &Step) -> Range<usize> {
+    match step {
+        Step::Name(name) => value.start - name.len() - 1..value.end,
+        Step::Index(_) => value,
     }
 }
 

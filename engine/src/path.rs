@@ -34,9 +34,11 @@ impl Path {
         Parser { text, at: 0 }.path()
     }
 
-    /// The path of a member of the root; its name is canonical, quotes included.
-    pub(crate) fn member(name: &[u8]) -> Self {
-        Self { steps: smallvec::smallvec![Step::Name(Name::from_slice(name))] }
+    /// The path that goes one step further.
+    pub(crate) fn join(&self, step: Step) -> Self {
+        let mut steps = self.steps.clone();
+        steps.push(step);
+        Self { steps }
     }
 
     pub fn is_root(&self) -> bool {

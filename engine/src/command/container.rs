@@ -6,7 +6,7 @@ use super::{Access, Arg, Call, Command, Keys, Kind};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
 use crate::node::{Edit, Node};
-use crate::path::{Path, Step};
+use crate::path::{Name, Path, Step};
 use crate::{Error, Groups};
 
 pub(super) static APPEND: Command = Command {
@@ -38,10 +38,7 @@ fn append(call: &mut Call<'_>) -> Result<(), Error> {
     call.end()?;
     let document = call.host.edit(key)?.ok_or(Error::NoKey)?;
     let length = document.edit(path.steps(), |node| match node.kind() {
-        Json::Array => {
-            let at = node.items();
-            Ok((at + values.len(), Some(Edit::Insert { at, values: &values })))
-        }
+        Json::Array => Ok((node.items() + values.len(), Some(Edit::Insert { at: None, values: &values }))),
         Json::String => {
             let text = append_text(&node.text(), &path, &values)?;
             Ok((json::string_chars(&text), Some(Edit::Set(text.into()))))
@@ -93,52 +90,49 @@ fn pop(call: &mut Call<'_>) -> Result<(), Error> {
     let which = call.args.optional_json(&POP, 0)?;
     call.end()?;
     let document = call.host.edit(key)?.ok_or(Error::NoKey)?;
-    let popped = document.edit(path.steps(), |node| {
-        let found = match node.kind() {
-            Json::Array => element(node, which.as_deref())?,
-            Json::Object => member(node, which.as_deref())?,
-            found => return Err(Error::bad_type(&path, "an array or an object", found)),
-        };
-        let (popped, step) = found.unzip();
-        Ok((popped, step.map(Edit::Remove)))
-    })?;
-    let Some(popped) = popped.ok_or_else(|| Error::no_path(&path))? else {
+    let container = document.root().find(path.steps()).ok_or_else(|| Error::no_path(&path))?;
+    let (step, last) = match container.kind() {
+        Json::Array => (element(which.as_deref())?, None),
+        Json::Object => member(container, which.as_deref())?,
+        found => return Err(Error::bad_type(&path, "an array or an object", found)),
+    };
+    let popped = match step {
+        Some(step) => {
+            let value = |node: Node<'_>| Ok((node.text().into_owned(), Some(Edit::Remove)));
+            document.edit(path.join(step).steps(), value)?
+        }
+        None => None,
+    };
+    let Some(popped) = popped else {
         call.reply.null();
         return Ok(());
     };
     let header = document.header();
     call.touch(key, Effect::Changed, header);
-    call.reply.bulk(&popped);
+    match last {
+        Some(name) => call.reply.bulk(&[b"[", &name[..], b",", &popped, b"]"].concat()),
+        None => call.reply.bulk(&popped),
+    }
     Ok(())
 }
 
-/// What is popped, and where it is.
-type Found = Option<(Vec<u8>, Step)>;
-
-fn element(array: Node<'_>, which: Option<&[u8]>) -> Result<Found, Error> {
+/// The step to an element to pop; none to an index beyond 64 bits, which is an index all the same.
+fn element(which: Option<&[u8]>) -> Result<Option<Step>, Error> {
     let which = which.unwrap_or(b"-1");
     if json::kind(which) != Json::Integer {
         return Err(Error::argument(which, "an array is popped by an index, a whole number"));
     }
-    // An index beyond 64 bits is an index all the same: nothing is there.
-    let index = std::str::from_utf8(which).ok().and_then(|text| text.parse().ok());
-    Ok(index.and_then(|index| value_at(array, Step::Index(index))))
+    Ok(std::str::from_utf8(which).ok().and_then(|index| index.parse().ok()).map(Step::Index))
 }
 
-fn member(object: Node<'_>, which: Option<&[u8]>) -> Result<Found, Error> {
+/// The step to a member to pop and, where that is the last one because no name was given, its name.
+fn member(object: Node<'_>, which: Option<&[u8]>) -> Result<(Option<Step>, Option<Name>), Error> {
     let Some(name) = which else {
-        return Ok(object.last_member().map(|(name, value)| {
-            let pair = [b"[", name, b",", &value.text(), b"]"].concat();
-            (pair, Step::Name(name.into()))
-        }));
+        let last = object.last_member().map(|(name, _)| Name::from_slice(name));
+        return Ok((last.clone().map(Step::Name), last));
     };
     if json::kind(name) != Json::String {
         return Err(Error::argument(name, "a member of an object is popped by its name, a JSON string"));
     }
-    Ok(value_at(object, Step::Name(name.into())))
-}
-
-fn value_at(container: Node<'_>, step: Step) -> Found {
-    let value = container.find(std::slice::from_ref(&step))?;
-    Some((value.text().into_owned(), step))
+    Ok((Some(Step::Name(name.into())), None))
 }

@@ -151,20 +151,25 @@ fn save_members(document: &mut Document, new: &[u8], only: &HashSet<Vec<u8>>) ->
     let mut gone: HashSet<&[u8]> = only.iter().map(Vec::as_slice).collect();
     let mut assignments = Vec::new();
     for member in json::members(new, 0) {
-        let (path, value) = (Path::member(&new[member.name.clone()]), &new[member.value]);
-        if gone.remove(&new[member.name])
-            && document.root().find(path.steps()).is_none_or(|saved| *saved.text() != *value)
+        let (name, value) = (&new[member.name], &new[member.value]);
+        let path = member_path(name);
+        if gone.remove(name) && document.root().find(path.steps()).is_none_or(|saved| *saved.text() != *value)
         {
             assignments.push((path, Cow::Borrowed(value)));
         }
     }
-    let gone: Vec<Path> = gone.into_iter().map(Path::member).collect();
+    let gone: Vec<Path> = gone.into_iter().map(member_path).collect();
     assign_all(document, &assignments)?;
     let mut changed = !assignments.is_empty();
     for path in gone {
-        changed |= remove_member(document, &path)?;
+        changed |= remove(document, &path)?;
     }
     Ok(changed)
+}
+
+/// The path of a member of the root. The name is canonical, quotes included.
+fn member_path(name: &[u8]) -> Path {
+    Path::default().join(Step::Name(name.into()))
 }
 
 pub(super) static SET: Command = Command {
@@ -231,28 +236,31 @@ fn assign(
     let Some((last, above)) = path.steps().split_last() else {
         return document.replace(value).map(|()| true);
     };
-    let done = document.edit(above, |parent| {
-        match (last, parent.kind()) {
-            (Step::Name(_), Json::Object) | (Step::Index(_), Json::Array) => {}
-            (Step::Name(_), found) => {
+    let done = match last {
+        Step::Name(name) => document.edit(above, |parent| {
+            let found = parent.kind();
+            if found != Json::Object {
                 return Err(Error::bad_type(path, "an object around its last step", found));
             }
-            (Step::Index(_), found) => {
-                return Err(Error::bad_type(path, "an array around its last step", found));
-            }
+            let exists = || parent.find(std::slice::from_ref(last)).is_some();
+            let met = match condition {
+                Some("NX") => !exists(),
+                Some("XX") => exists(),
+                _ => true,
+            };
+            Ok((met, met.then_some(Edit::Put { name, value })))
+        })?,
+        Step::Index(_) => document.edit(path.steps(), |_| {
+            let met = condition != Some("NX");
+            Ok((met, met.then(|| Edit::Set(value.into()))))
+        })?,
+    };
+    done.ok_or_else(|| match (last, document.root().find(above).map(Node::kind)) {
+        (Step::Index(_), Some(found)) if found != Json::Array => {
+            Error::bad_type(path, "an array around its last step", found)
         }
-        let exists = || parent.find(std::slice::from_ref(last)).is_some();
-        if matches!(last, Step::Index(_)) && !exists() {
-            return Err(Error::no_path(path));
-        }
-        let met = match condition {
-            Some("NX") => !exists(),
-            Some("XX") => exists(),
-            _ => true,
-        };
-        Ok((met, met.then_some(Edit::Put { step: last, value })))
-    })?;
-    done.ok_or_else(|| Error::no_path(path))
+        _ => Error::no_path(path),
+    })
 }
 
 /// Sets values at paths one after the other; when one fails, those before are taken back.
@@ -266,7 +274,7 @@ fn assign_all(document: &mut Document, assignments: &[(Path, Cow<'_, [u8]>)]) ->
             for (path, before) in undo.into_iter().rev() {
                 match before {
                     Some(value) => assign(document, path, &value, None)?,
-                    None => remove_member(document, path)?,
+                    None => remove(document, path)?,
                 };
             }
             return Err(error);
@@ -276,14 +284,9 @@ fn assign_all(document: &mut Document, assignments: &[(Path, Cow<'_, [u8]>)]) ->
     Ok(())
 }
 
-/// Removes the member at a path; whether there was one.
-fn remove_member(document: &mut Document, path: &Path) -> Result<bool, Error> {
-    let Some((last, above)) = path.steps().split_last() else { return Ok(false) };
-    let removed = document.edit(above, |parent| {
-        let found = parent.find(std::slice::from_ref(last)).is_some();
-        Ok((found, found.then(|| Edit::Remove(last.clone()))))
-    })?;
-    Ok(removed.unwrap_or(false))
+/// Removes the value at a path; whether there was one.
+fn remove(document: &mut Document, path: &Path) -> Result<bool, Error> {
+    Ok(document.edit(path.steps(), |_| Ok(((), Some(Edit::Remove))))?.is_some())
 }
 
 pub(super) static GET: Command = Command {

@@ -2,7 +2,7 @@
 
 use super::chunk::{Body, Chunk, cut};
 use super::{Chunks, Place, Size, settle};
-use crate::json;
+use crate::json::Elements;
 use crate::node::Splice;
 use crate::path::Step;
 
@@ -51,17 +51,18 @@ impl Array {
     }
 
     /// Puts elements, with commas between them, before the one at an index, or at the end.
-    pub(super) fn insert(&mut self, index: usize, list: &[u8]) {
+    pub(super) fn insert(&mut self, index: Option<usize>, list: &[u8]) {
         if list.is_empty() {
             return;
         }
-        let Some(Place { at, value }) = self.find(&Step::Index(index as i64)) else {
+        let place = index.and_then(|index| self.find(&Step::Index(index as i64)));
+        let Some(Place { at, value }) = place else {
             self.append(list);
             return;
         };
         let at = match self.chunk(at).body() {
             Body::Text(text) => {
-                let added = json::Elements::of_list(list).count();
+                let added = Elements::of_list(list).count();
                 let text = Splice::new(value.start..value.start, [list, b","]).apply(text);
                 self.change(at, |chunk| *chunk = Chunk::of_text(text, chunk.size().items + added));
                 at
@@ -150,7 +151,11 @@ impl Chunks for Array {
 
     fn find(&self, step: &Step) -> Option<Place<At>> {
         let Step::Index(index) = step else { return None };
-        let (at, index) = self.seek(json::position(*index, || self.size.items)?)?;
+        let index = match usize::try_from(*index) {
+            Ok(index) => index,
+            Err(_) => self.size.items.checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?,
+        };
+        let (at, index) = self.seek(index)?;
         Some(Place { at, value: self.chunk(at).element(index)? })
     }
 

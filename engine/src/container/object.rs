@@ -62,6 +62,12 @@ impl Object {
         self.slots.get(self.last as usize).map(|slot| &slot.chunk)
     }
 
+    /// Where the member of a name, quoted, is.
+    pub(super) fn find_name(&self, name: &[u8]) -> Option<Place<u32>> {
+        let mut slots = self.index.slots(hash(&self.hasher, name));
+        slots.find_map(|at| Some(Place { at, value: self.chunk(at).member(name)? }))
+    }
+
     pub(super) fn memory(&self) -> usize {
         self.slots.capacity() * size_of::<Slot>()
             + self.free.capacity() * size_of::<u32>()
@@ -146,9 +152,10 @@ impl Chunks for Object {
     const NAMED: bool = true;
 
     fn find(&self, step: &Step) -> Option<Place<u32>> {
-        let Step::Name(name) = step else { return None };
-        let mut slots = self.index.slots(hash(&self.hasher, name));
-        slots.find_map(|at| Some(Place { at, value: self.chunk(at).member(name)? }))
+        match step {
+            Step::Name(name) => self.find_name(name),
+            Step::Index(_) => None,
+        }
     }
 
     fn chunk(&self, at: u32) -> &Chunk {

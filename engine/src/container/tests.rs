@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{Container, Outcome};
 use crate::json::{self, Kind};
 use crate::node::{Edit, Node};
-use crate::path::{Path, Step};
+use crate::path::{Name, Path, Step, locate};
 use crate::{Document, Error};
 
 /// A random edit, its numbers to be taken modulo what is there.
@@ -22,13 +22,10 @@ struct Random {
 #[derive(Clone, Copy, Debug)]
 enum Action {
     Set,
-    Put(usize),
-    Add(u16),
+    Remove,
+    Put(u16),
     Insert(usize),
     Append,
-    Remove(usize),
-    RemoveFirst,
-    RemoveLast,
 }
 
 fn value() -> impl Strategy<Value = String> {
@@ -53,13 +50,10 @@ fn value() -> impl Strategy<Value = String> {
 fn edit() -> impl Strategy<Value = Random> {
     let action = prop_oneof![
         1 => Just(Action::Set),
-        1 => any::<usize>().prop_map(Action::Put),
-        1 => any::<u16>().prop_map(|name| Action::Add(name % 60)),
+        3 => Just(Action::Remove),
+        2 => (0..60_u16).prop_map(Action::Put),
         1 => any::<usize>().prop_map(Action::Insert),
-        1 => Just(Action::Append),
-        3 => any::<usize>().prop_map(Action::Remove),
-        1 => Just(Action::RemoveFirst),
-        1 => Just(Action::RemoveLast),
+        2 => Just(Action::Append),
     ];
     let way = prop_oneof![
         2 => Just(Vec::new()),
@@ -87,7 +81,7 @@ fn step(text: &[u8], at: usize, number: usize) -> Option<Step> {
 fn steps(text: &[u8], way: &[usize]) -> Vec<Step> {
     let mut steps = Vec::new();
     for number in way {
-        let at = crate::path::locate(&steps, text, 0..text.len()).unwrap().start;
+        let at = locate(&steps, text, 0..text.len()).unwrap().start;
         steps.extend(step(text, at, *number));
     }
     steps
@@ -132,32 +126,26 @@ proptest! {
         let mut text = start.into_bytes();
         for random in edits {
             let steps = steps(&text, &random.way);
-            let span = crate::path::locate(&steps, &text, 0..text.len()).unwrap();
+            let span = locate(&steps, &text, 0..text.len()).unwrap();
             let (kind, items) = (json::kind(&text[span.clone()]), Node::Text(&text[span.clone()]).items());
             let values: Vec<_> = random.values.iter().map(|value| value.as_bytes().into()).collect();
             let value = random.values[0].as_bytes();
-            let at = |number| step(&text, span.start, number);
-            let chosen;
+            let name = |number| Name::from_slice(format!("\"{number}\"").as_bytes());
+            let added;
             let edit = match (random.action, kind) {
-                (Action::Put(number), Kind::Array | Kind::Object) if items > 0 => {
-                    chosen = at(number).unwrap();
-                    Edit::Put { step: &chosen, value }
-                }
-                (Action::Add(name), Kind::Object) => {
-                    chosen = Step::Name(format!("\"{name}\"").into_bytes().into());
-                    Edit::Put { step: &chosen, value }
+                (Action::Set, _) if !steps.is_empty() => Edit::Set(value.into()),
+                (Action::Remove, _) if !steps.is_empty() => Edit::Remove,
+                (Action::Put(number), Kind::Object) => {
+                    added = name(number);
+                    Edit::Put { name: &added, value }
                 }
                 (Action::Insert(number), Kind::Array) => {
-                    Edit::Insert { at: number % (items + 1), values: &values }
+                    Edit::Insert { at: Some(number % (items + 1)), values: &values }
                 }
-                (Action::Append, Kind::Array) => Edit::Insert { at: items, values: &values },
-                (Action::Remove(number), _) if items > 0 => Edit::Remove(at(number).unwrap()),
-                (Action::RemoveFirst, _) if items > 0 => Edit::Remove(at(0).unwrap()),
-                (Action::RemoveLast, _) if items > 0 => Edit::Remove(at(items - 1).unwrap()),
-                (Action::Set, _) if !steps.is_empty() => Edit::Set(value.into()),
+                (Action::Append, Kind::Array) => Edit::Insert { at: None, values: &values },
                 _ => continue,
             };
-            let expected = edit.splice(&text, span).apply(&text);
+            let expected = edit.splice(&text, span, steps.last()).apply(&text);
             prop_assert_eq!(apply(&mut document, &steps, &edit), Ok(Some(())));
             text = expected;
             compare(document.root(), &text);
@@ -179,15 +167,15 @@ proptest! {
             let items = document.root().items();
             let grows = next() % 10 < if turn < 200 { 8 } else { 2 };
             let value = [Cow::Owned(next().to_string().into_bytes())];
-            let name = Step::Name(format!("\"{}\"", next()).into_bytes().into());
-            let edit = match (grows, named) {
-                (true, true) => Edit::Put { step: &name, value: &value[0] },
-                (true, false) => Edit::Insert { at: next() % (items + 1), values: &value },
-                (false, _) if items == 0 => continue,
-                (false, _) => Edit::Remove(step(&text, 0, next()).unwrap()),
+            let name = Name::from_slice(format!("\"{}\"", next()).as_bytes());
+            let (way, edit) = match (grows, named) {
+                (true, true) => (None, Edit::Put { name: &name, value: &value[0] }),
+                (true, false) => (None, Edit::Insert { at: Some(next() % (items + 1)), values: &value }),
+                (false, _) => (step(&text, 0, next()), Edit::Remove),
             };
-            text = edit.splice(&text, 0..text.len()).apply(&text);
-            prop_assert_eq!(apply(&mut document, &[], &edit), Ok(Some(())));
+            let span = locate(way.as_slice(), &text, 0..text.len()).unwrap();
+            text = edit.splice(&text, span, way.as_ref()).apply(&text);
+            prop_assert_eq!(apply(&mut document, way.as_slice(), &edit), Ok(Some(())));
             if let Node::Large(container) = document.root() {
                 container.check();
             }
@@ -205,7 +193,7 @@ fn nesting_as_deep_as_it_may_be_is_cut_and_edited() {
     compare_text(&document, &text);
     let path = Path::parse(format!("${}", "[200]".repeat(127)).as_bytes()).unwrap();
     let values = [b"7"[..].into()];
-    let edit = Edit::Insert { at: 201, values: &values };
+    let edit = Edit::Insert { at: Some(201), values: &values };
     assert_eq!(apply(&mut document, path.steps(), &edit), Ok(Some(())));
     compare_text(&document, &nested("0,7"));
 }
@@ -221,11 +209,10 @@ fn no_edit_grows_beyond_the_room_there_is() {
     let text = format!("[{}{{\"a\":1}}]", "1,".repeat(200));
     let mut container = Container::new(text.as_bytes()).unwrap();
     let values = [b"12345"[..].into()];
-    let (below, name) = ([Step::Index(-1)], Step::Name(b"\"b\""[..].into()));
+    let (below, name) = ([Step::Index(-1)], Name::from_slice(b"\"b\""));
     for (steps, edit, added) in [
-        (&[][..], Edit::Insert { at: 3, values: &values }, 6),
-        (&[], Edit::Put { step: &below[0], value: b"1234567890" }, 3),
-        (&below, Edit::Put { step: &name, value: b"1" }, 6),
+        (&[][..], Edit::Insert { at: Some(3), values: &values }, 6),
+        (&below, Edit::Put { name: &name, value: b"1" }, 6),
         (&below, Edit::Set(b"\"12345678\""[..].into()), 3),
     ] {
         let refused = container.edit(steps, added - 1, &mut |_| Ok(Some(edit.clone())));

@@ -168,19 +168,15 @@ impl<'a> Elements<'a> {
 
     /// Where the element at `index` starts, without looking for its end; a negative index counts from the end.
     pub(crate) fn seek(mut self, index: i64) -> Option<usize> {
-        let steps = position(index, || self.clone().count())?;
-        if steps > 0 {
-            self.nth(steps - 1)?;
+        let Ok(index) = usize::try_from(index) else {
+            let starts: Vec<usize> = self.map(|element| element.start).collect();
+            let from_end = usize::try_from(index.unsigned_abs()).ok()?;
+            return starts.len().checked_sub(from_end).map(|at| starts[at]);
+        };
+        if index > 0 {
+            self.nth(index - 1)?;
         }
         self.next
-    }
-}
-
-/// An index from the start for one that may count from the end of as many as `len` says.
-pub(crate) fn position(index: i64, len: impl FnOnce() -> usize) -> Option<usize> {
-    match usize::try_from(index) {
-        Ok(index) => Some(index),
-        Err(_) => len().checked_sub(usize::try_from(index.unsigned_abs()).ok()?),
     }
 }
 
