@@ -34,3 +34,11 @@ pub use reply::{Discard, Recorder, Reply, Value};
 pub type Time = i64;
 /// A span of time in milliseconds.
 pub type Millis = i64;
+
+#[cfg(test)]
+extern crate self as rapyer_engine;
+
+/// The tests of edits once more, here where a few dozen bytes are a large container.
+#[cfg(test)]
+#[path = "../tests/edits_follow_a_reference.rs"]
+mod edits_follow_a_reference;

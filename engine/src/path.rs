@@ -35,10 +35,9 @@ impl Path {
     }
 
     /// The path that goes one step further.
-    pub(crate) fn join(&self, step: Step) -> Self {
-        let mut steps = self.steps.clone();
-        steps.push(step);
-        Self { steps }
+    pub(crate) fn join(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
     }
 
     pub fn is_root(&self) -> bool {

@@ -112,3 +112,34 @@ fn push(bucket: &mut Bucket, entry: Entry) {
     }
     bucket.push(entry);
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_entry_is_found_while_the_table_grows_and_shrinks(
+            hashes in prop::collection::vec(0..300_u32, 0..200), foreseen in any::<bool>(),
+        ) {
+            let mut index = Index::with_capacity(if foreseen { hashes.len() } else { 0 });
+            for (slot, hash) in hashes.iter().enumerate() {
+                index.insert(*hash, slot as u32);
+            }
+            for (slot, hash) in hashes.iter().enumerate() {
+                index.move_to(*hash, slot as u32, slot as u32 + 1000);
+            }
+            for (slot, hash) in hashes.iter().enumerate() {
+                prop_assert_eq!(index.len(), hashes.len() - slot);
+                let mut slots: Vec<usize> = index.slots(*hash).map(|slot| slot as usize - 1000).collect();
+                slots.sort_unstable();
+                let expected: Vec<usize> = (slot..hashes.len()).filter(|at| hashes[*at] == *hash).collect();
+                prop_assert_eq!(slots, expected);
+                index.remove(*hash, slot as u32 + 1000);
+            }
+            prop_assert_eq!((index.len(), index.buckets.len()), (0, 1));
+        }
+    }
+}
