@@ -11,11 +11,11 @@ use crate::node::Node;
 use crate::path::Step;
 
 /// A container whose text is longer than this is kept in chunks. Tests make do with a few dozen bytes.
-pub(crate) const LARGE: usize = if cfg!(test) { 96 } else { 4 << 10 };
+pub(crate) const LARGE: usize = if cfg!(test) { 128 } else { 4 << 10 };
 
 /// How long a chunk's text may become, unless it is one item. An edit copies one chunk and a search for an item
 /// walks through half of one; each costs an allocation and its place in the list.
-pub(super) const CHUNK: usize = if cfg!(test) { 32 } else { 1 << 10 };
+pub(super) const CHUNK: usize = if cfg!(test) { 64 } else { 1 << 10 };
 
 /// Some consecutive items of a large container.
 #[derive(Clone, Debug, Default)]
