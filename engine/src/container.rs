@@ -97,9 +97,6 @@ trait Chunks {
     /// The chunk with the next one, and the one before with the chunk, where there are such neighbours.
     fn pairs(&self, at: Self::At) -> [Option<(Self::At, Self::At)>; 2];
 
-    /// Adds items, with commas between them, at the end.
-    fn append(&mut self, list: &[u8]);
-
     /// Says that the items of the second chunk are in the first one now.
     fn moved(&mut self, _to: Self::At, _from: Self::At) {}
 

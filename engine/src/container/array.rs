@@ -76,6 +76,25 @@ impl Array {
         settle(self, at);
     }
 
+    /// Adds elements, with commas between them, at the end.
+    fn append(&mut self, list: &[u8]) {
+        let mut added = cut(list, false).into_iter();
+        if let (Some(last), [only]) = (self.last(), added.as_slice())
+            && self.change(last, |chunk| chunk.absorb(only))
+        {
+            return;
+        }
+        let room = self.groups.last().map_or(0, |group| GROUP.saturating_sub(group.chunks.len()));
+        self.size.replace(Size::default(), added.as_slice().iter().map(Chunk::size).sum());
+        if let Some(group) = self.groups.last_mut() {
+            for chunk in added.by_ref().take(room) {
+                group.items += chunk.size().items;
+                group.chunks.push(chunk);
+            }
+        }
+        self.groups.extend(grouped(added.collect()));
+    }
+
     pub(super) fn memory(&self) -> usize {
         let group = |group: &Group| group.chunks.capacity() * size_of::<Chunk>();
         self.groups.capacity() * size_of::<Group>()
@@ -95,23 +114,8 @@ impl Array {
 
     /// Where an element is: its chunk, and its index there.
     fn seek(&self, index: usize) -> Option<(At, usize)> {
-        let mut left = index;
-        let in_group = |group: &Group| match left.checked_sub(group.items) {
-            Some(rest) => {
-                left = rest;
-                false
-            }
-            None => true,
-        };
-        let group = self.groups.iter().position(in_group)?;
-        let in_chunk = |chunk: &Chunk| match left.checked_sub(chunk.size().items) {
-            Some(rest) => {
-                left = rest;
-                false
-            }
-            None => true,
-        };
-        let chunk = self.groups[group].chunks.iter().position(in_chunk)?;
+        let (group, left) = part(self.groups.iter().map(|group| group.items), index)?;
+        let (chunk, left) = part(self.groups[group].chunks.iter().map(|chunk| chunk.size().items), left)?;
         Some((At { group, chunk }, left))
     }
 
@@ -132,6 +136,18 @@ impl Array {
             self.groups.remove(at + 1);
         }
     }
+}
+
+/// Which of the parts of these lengths an index falls into, and its index there.
+fn part(lengths: impl Iterator<Item = usize>, index: usize) -> Option<(usize, usize)> {
+    let mut left = index;
+    for (part, length) in lengths.enumerate() {
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => return Some((part, left)),
+        }
+    }
+    None
 }
 
 /// Chunks as groups of even size.
@@ -211,23 +227,5 @@ impl Chunks for Array {
             (at.chunk + 1 < self.groups[at.group].chunks.len()).then(|| pair(at.chunk)),
             at.chunk.checked_sub(1).map(pair),
         ]
-    }
-
-    fn append(&mut self, list: &[u8]) {
-        let mut added = cut(list, false).into_iter();
-        if let (Some(last), [only]) = (self.last(), added.as_slice())
-            && self.change(last, |chunk| chunk.absorb(only))
-        {
-            return;
-        }
-        let room = self.groups.last().map_or(0, |group| GROUP.saturating_sub(group.chunks.len()));
-        self.size.replace(Size::default(), added.as_slice().iter().map(Chunk::size).sum());
-        if let Some(group) = self.groups.last_mut() {
-            for chunk in added.by_ref().take(room) {
-                group.items += chunk.size().items;
-                group.chunks.push(chunk);
-            }
-        }
-        self.groups.extend(grouped(added.collect()));
     }
 }

@@ -68,6 +68,21 @@ impl Object {
         slots.find_map(|at| Some(Place { at, value: self.chunk(at).member(name)? }))
     }
 
+    /// Adds members, with commas between them, at the end.
+    pub(super) fn append(&mut self, list: &[u8]) {
+        let added = cut(list, true);
+        if let [only] = added.as_slice()
+            && self.last != NONE
+            && self.change(self.last, |chunk| chunk.absorb(only))
+        {
+            for name in only.names() {
+                self.index.insert(hash(&self.hasher, name), self.last);
+            }
+        } else {
+            self.extend(added);
+        }
+    }
+
     pub(super) fn memory(&self) -> usize {
         self.slots.capacity() * size_of::<Slot>()
             + self.free.capacity() * size_of::<u32>()
@@ -196,20 +211,6 @@ impl Chunks for Object {
     fn pairs(&self, at: u32) -> [Option<(u32, u32)>; 2] {
         let Slot { before, after, .. } = self.slots[at as usize];
         [(after != NONE).then_some((at, after)), (before != NONE).then_some((before, at))]
-    }
-
-    fn append(&mut self, list: &[u8]) {
-        let added = cut(list, true);
-        if let [only] = added.as_slice()
-            && self.last != NONE
-            && self.change(self.last, |chunk| chunk.absorb(only))
-        {
-            for name in only.names() {
-                self.index.insert(hash(&self.hasher, name), self.last);
-            }
-        } else {
-            self.extend(added);
-        }
     }
 
     fn moved(&mut self, to: u32, from: u32) {
