@@ -1,11 +1,16 @@
-//! A document: one allocation holding a small header and the canonical JSON text.
+//! A document: its header and its value.
 //!
-//! Layout, little endian: created (6 bytes), version (4), length of the text (5), flags (1), the text, and the
-//! document's own window (8) where it has one. Sixteen bytes beside the text are what a plain string key pays
-//! for its own bookkeeping, so a document weighs about what its text weighs.
+//! A small document is one allocation, little endian: created (6 bytes), version (4), length of the text (5),
+//! flags (1), the canonical JSON text, and the document's own window (8) where it has one. Sixteen bytes beside
+//! the text are what a plain string key pays for its own bookkeeping, so a document weighs about what its text
+//! weighs. An edit rewrites it, so a larger one is a [`Large`]: chunks behind the same sixteen bytes.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::container::{Container, LARGE, Outcome, fits};
+use crate::node::{Edit, Node};
+use crate::path::{Step, locate};
 use crate::{Error, Millis, Time, json};
 
 const CREATED: Range<usize> = 0..6;
@@ -15,6 +20,7 @@ const FLAGS: usize = 15;
 const HEADER: usize = 16;
 const WINDOW: usize = 8;
 const HAS_WINDOW: u8 = 1;
+const IS_LARGE: u8 = 2;
 
 /// The largest text, as for the server's own strings.
 const MAX_TEXT: usize = 512 << 20;
@@ -29,10 +35,48 @@ pub struct Header {
     pub window: Option<Millis>,
 }
 
-/// See the module's text. Cloning copies text and header.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl Header {
+    fn to_bytes(self, len: usize, form: u8) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        bytes[CREATED].copy_from_slice(&self.created.to_le_bytes()[..CREATED.len()]);
+        bytes[VERSION].copy_from_slice(&self.version.to_le_bytes());
+        bytes[LENGTH].copy_from_slice(&len.to_le_bytes()[..LENGTH.len()]);
+        bytes[FLAGS] = form | if self.window.is_some() { HAS_WINDOW } else { 0 };
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8], window: impl FnOnce() -> Millis) -> Self {
+        Self {
+            created: number(&bytes[CREATED]) as Time,
+            version: number(&bytes[VERSION]) as u32,
+            window: (bytes[FLAGS] & HAS_WINDOW != 0).then(window),
+        }
+    }
+}
+
+/// See the module's text. Cloning copies value and header.
+#[derive(Clone, Debug)]
 pub struct Document {
-    bytes: Box<[u8]>,
+    stored: Stored,
+}
+
+/// A document as what a host can keep by one thin pointer: either way the first sixteen bytes are the header,
+/// and [`Document::stored_len`] tells from it which it is.
+#[derive(Clone, Debug)]
+pub enum Stored {
+    Small(Box<[u8]>),
+    Large(Box<Large>),
+}
+
+/// A document whose value is a container of many kilobytes.
+#[derive(Clone, Debug)]
+#[repr(C)]
+pub struct Large {
+    /// As a small document's, without a length.
+    header: [u8; HEADER],
+    /// Says something only where the header says so.
+    window: Millis,
+    value: Container,
 }
 
 impl Document {
@@ -50,106 +94,184 @@ impl Document {
         Self::assemble(header, &[&text])
     }
 
-    pub fn text(&self) -> &[u8] {
-        &self.bytes[HEADER..HEADER + self.len()]
+    /// The whole text; gathered into one piece where the document is large.
+    pub fn text(&self) -> Cow<'_, [u8]> {
+        self.root().text()
     }
 
     pub fn header(&self) -> Header {
-        let window = (self.bytes[FLAGS] & HAS_WINDOW != 0).then(|| {
-            let at = HEADER + self.len();
-            number(&self.bytes[at..at + WINDOW]) as Millis
-        });
-        Header {
-            created: number(&self.bytes[CREATED]) as Time,
-            version: number(&self.bytes[VERSION]) as u32,
-            window,
+        match &self.stored {
+            Stored::Small(bytes) => Header::from_bytes(bytes, || {
+                let at = HEADER + text_len(bytes);
+                number(&bytes[at..at + WINDOW]) as Millis
+            }),
+            Stored::Large(large) => Header::from_bytes(&large.header, || large.window),
         }
     }
 
-    /// Replaces a range of the text and counts a write. On an error nothing changed.
-    pub fn splice(&mut self, range: Range<usize>, with: &[&[u8]]) -> Result<(), Error> {
-        let mut header = self.header();
-        header.version = header.version.wrapping_add(1);
-        let added: usize = with.iter().map(|part| part.len()).sum();
-        if added == range.len() {
-            let mut at = HEADER + range.start;
-            for part in with {
-                self.bytes[at..at + part.len()].copy_from_slice(part);
-                at += part.len();
+    /// The bytes it occupies, allocations included as far as they are known.
+    pub fn memory(&self) -> usize {
+        match &self.stored {
+            Stored::Small(bytes) => bytes.len(),
+            Stored::Large(large) => size_of::<Large>() + large.value.memory(),
+        }
+    }
+
+    /// About how many allocations freeing it takes.
+    pub fn free_effort(&self) -> usize {
+        match &self.stored {
+            Stored::Small(_) => 1,
+            Stored::Large(large) => large.value.free_effort(),
+        }
+    }
+
+    /// The value as a whole.
+    pub(crate) fn root(&self) -> Node<'_> {
+        match &self.stored {
+            Stored::Small(bytes) => Node::Text(&bytes[HEADER..HEADER + text_len(bytes)]),
+            Stored::Large(large) => Node::Large(&large.value),
+        }
+    }
+
+    /// Edits the value that `steps` lead to as `look`, which sees it, says; a change counts as a write.
+    ///
+    /// What `look` answers is passed on; `None` when nothing is there to look at. On an error nothing changed.
+    pub(crate) fn edit<'e, T>(
+        &mut self,
+        steps: &[Step],
+        mut look: impl FnMut(Node<'_>) -> Result<(T, Option<Edit<'e>>), Error>,
+    ) -> Result<Option<T>, Error> {
+        let mut answer = None;
+        let mut look = |node: Node<'_>| {
+            let (seen, edit) = look(node)?;
+            answer = Some(seen);
+            Ok(edit)
+        };
+        let header = self.header();
+        let header = Header { version: header.version.wrapping_add(1), ..header };
+        match &mut self.stored {
+            Stored::Small(bytes) => {
+                let text = &bytes[HEADER..HEADER + text_len(bytes)];
+                if let Some(span) = locate(steps, text, 0..text.len())
+                    && let Some(edit) = look(Node::Text(&text[span.clone()]))?
+                {
+                    let splice = edit.splice(text, span, steps.last());
+                    if splice.added() == splice.range.len() {
+                        splice.overwrite(&mut bytes[HEADER..]);
+                        self.set_version(header.version);
+                    } else {
+                        let edited = Self::assemble(header, &splice.parts_of(text))?;
+                        *self = edited;
+                    }
+                }
             }
-            self.bytes[VERSION].copy_from_slice(&header.version.to_le_bytes());
-            return Ok(());
+            Stored::Large(large) => {
+                let room = MAX_TEXT - large.value.len();
+                match large.value.edit(steps, room, &mut look)? {
+                    Outcome::Above(Edit::Set(value)) => *self = Self::assemble(header, &[&value])?,
+                    Outcome::Missing | Outcome::Declined | Outcome::Above(_) => {}
+                    Outcome::Done if large.value.is_small() => {
+                        *self = Self::assemble(header, &[&large.value.text()])?;
+                    }
+                    Outcome::Done => self.set_version(header.version),
+                }
+            }
         }
-        let text = self.text();
-        let mut parts = Vec::with_capacity(with.len() + 2);
-        parts.push(&text[..range.start]);
-        parts.extend_from_slice(with);
-        parts.push(&text[range.end..]);
-        *self = Self::assemble(header, &parts)?;
-        Ok(())
+        Ok(answer)
     }
 
-    /// Replaces the whole text and counts a write.
-    pub fn replace(&mut self, text: &[u8]) -> Result<(), Error> {
-        self.splice(0..self.len(), &[text])
+    /// Replaces the whole value and counts a write. `text` is canonical.
+    pub(crate) fn replace(&mut self, text: &[u8]) -> Result<(), Error> {
+        self.edit(&[], |_| Ok(((), Some(Edit::Set(text.into()))))).map(drop)
+    }
+
+    /// Counts all the edits that `edits` makes as one write.
+    pub(crate) fn edit_once<T>(
+        &mut self,
+        edits: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let before = self.header().version;
+        let result = edits(self);
+        if self.header().version != before {
+            let edited = u32::from(result.is_ok());
+            self.set_version(before.wrapping_add(edited));
+        }
+        result
     }
 
     /// Sets or removes the document's own window. The text and the version stay.
     pub fn set_window(&mut self, window: Option<Millis>) -> Result<(), Error> {
         let header = Header { window, ..self.header() };
-        *self = Self::assemble(header, &[self.text()])?;
+        if let Stored::Large(large) = &mut self.stored {
+            large.header = header.to_bytes(0, IS_LARGE);
+            large.window = window.unwrap_or_default();
+            return Ok(());
+        }
+        *self = Self::assemble(header, &[&self.text()])?;
         Ok(())
     }
 
-    /// The one allocation, for a host that keeps a bare pointer to it.
-    pub fn into_bytes(self) -> Box<[u8]> {
-        self.bytes
+    /// What a host keeps.
+    pub fn into_stored(self) -> Stored {
+        self.stored
     }
 
-    /// The document that `into_bytes` took apart.
+    /// The document that `into_stored` took apart.
     ///
     /// # Panics
-    /// When the length does not follow from the header: the bytes are not from `into_bytes`.
-    pub fn from_bytes(bytes: Box<[u8]>) -> Self {
-        let mut header = [0; HEADER];
-        header.copy_from_slice(&bytes[..HEADER]);
-        assert_eq!(
-            bytes.len(),
-            Self::stored_len(&header),
-            "a document's allocation has the length its header says"
-        );
-        Self { bytes }
+    /// When the length does not follow from the header: the bytes are not from `into_stored`.
+    pub fn from_stored(stored: Stored) -> Self {
+        if let Stored::Small(bytes) = &stored {
+            let header = bytes.first_chunk();
+            assert_eq!(
+                header.and_then(Self::stored_len),
+                Some(bytes.len()),
+                "a document's allocation has the length its header says"
+            );
+        }
+        Self { stored }
     }
 
-    /// The length of the whole allocation, from its first bytes.
-    pub fn stored_len(header: &[u8; HEADER]) -> usize {
+    /// The length of a small document's allocation, from its first bytes; `None` when they start a [`Large`].
+    pub fn stored_len(header: &[u8; HEADER]) -> Option<usize> {
         let window = if header[FLAGS] & HAS_WINDOW == 0 { 0 } else { WINDOW };
-        HEADER + number(&header[LENGTH]) as usize + window
+        (header[FLAGS] & IS_LARGE == 0).then(|| HEADER + text_len(header) + window)
     }
 
-    fn len(&self) -> usize {
-        number(&self.bytes[LENGTH]) as usize
+    fn set_version(&mut self, version: u32) {
+        let header = match &mut self.stored {
+            Stored::Small(bytes) => &mut bytes[..HEADER],
+            Stored::Large(large) => &mut large.header,
+        };
+        header[VERSION].copy_from_slice(&version.to_le_bytes());
     }
 
     fn assemble(header: Header, parts: &[&[u8]]) -> Result<Self, Error> {
         let len: usize = parts.iter().map(|part| part.len()).sum();
-        if len > MAX_TEXT {
-            return Err(Error::Limit { reason: "the document would be larger than 512 MiB" });
+        fits(MAX_TEXT, 0, len)?;
+        if len > LARGE
+            && let Some(value) = Container::new(&parts.concat())
+        {
+            let window = header.window.unwrap_or_default();
+            let large = Large { header: header.to_bytes(0, IS_LARGE), window, value };
+            return Ok(Self { stored: Stored::Large(Box::new(large)) });
         }
         let window = header.window.map(Millis::to_le_bytes);
         let mut bytes = Vec::with_capacity(HEADER + len + window.map_or(0, |window| window.len()));
-        bytes.extend_from_slice(&header.created.to_le_bytes()[..CREATED.len()]);
-        bytes.extend_from_slice(&header.version.to_le_bytes());
-        bytes.extend_from_slice(&len.to_le_bytes()[..LENGTH.len()]);
-        bytes.push(if window.is_some() { HAS_WINDOW } else { 0 });
+        bytes.extend_from_slice(&header.to_bytes(len, 0));
         for part in parts {
             bytes.extend_from_slice(part);
         }
         if let Some(window) = window {
             bytes.extend_from_slice(&window);
         }
-        Ok(Self { bytes: bytes.into_boxed_slice() })
+        Ok(Self { stored: Stored::Small(bytes.into_boxed_slice()) })
     }
+}
+
+/// The length of a small document's text.
+fn text_len(bytes: &[u8]) -> usize {
+    number(&bytes[LENGTH]) as usize
 }
 
 /// A little-endian number of up to eight bytes.
@@ -163,28 +285,83 @@ mod tests {
 
     const CREATED_AT: Time = 1_700_000_000_123;
 
-    #[test]
-    fn the_header_costs_sixteen_bytes_and_says_the_length() {
-        let document = Document::new(b"{\"a\":1}", CREATED_AT).unwrap();
-        let bytes = document.clone().into_bytes();
-        assert_eq!(bytes.len(), 16 + 7);
-        assert_eq!(Document::stored_len(bytes[..16].try_into().unwrap()), bytes.len());
-        assert_eq!(Document::from_bytes(bytes), document);
+    fn set(document: &mut Document, index: i64, value: &[u8]) {
+        document.edit(&[Step::Index(index)], |_| Ok(((), Some(Edit::Set(value.into()))))).unwrap().unwrap();
+    }
+
+    fn stored(document: Document) -> Box<[u8]> {
+        match document.into_stored() {
+            Stored::Small(bytes) => bytes,
+            Stored::Large(large) => panic!("{large:?}"),
+        }
     }
 
     #[test]
-    fn a_splice_keeps_created_and_window_and_counts_a_write() {
+    fn the_header_costs_sixteen_bytes_and_says_the_length() {
+        let bytes = stored(Document::new(b"{\"a\":1}", CREATED_AT).unwrap());
+        assert_eq!(bytes.len(), 16 + 7);
+        assert_eq!(Document::stored_len(bytes.first_chunk().unwrap()), Some(bytes.len()));
+        let document = Document::from_stored(Stored::Small(bytes));
+        assert_eq!(document.header(), Header { created: CREATED_AT, version: 1, window: None });
+        assert_eq!(&*document.text(), b"{\"a\":1}");
+    }
+
+    #[test]
+    fn an_edit_keeps_created_and_window_and_counts_a_write() {
+        let many = format!("[1{}]", ",0".repeat(LARGE));
+        for text in ["[1,2]", &many] {
+            let mut document = Document::new(text.as_bytes(), CREATED_AT).unwrap();
+            document.set_window(Some(7_200_000)).unwrap();
+            set(&mut document, 1, b"20");
+            assert!(document.text().starts_with(b"[1,20"));
+            set(&mut document, 0, b"9");
+            assert!(document.text().starts_with(b"[9,20"));
+            assert_eq!(
+                document.header(),
+                Header { created: CREATED_AT, version: 3, window: Some(7_200_000) }
+            );
+            document.set_window(None).unwrap();
+            assert_eq!(document.header(), Header { created: CREATED_AT, version: 3, window: None });
+        }
+    }
+
+    #[test]
+    fn a_header_survives_growing_large_and_small_again() {
+        let mut document = Document::new(b"[]", CREATED_AT).unwrap();
+        document.set_window(Some(5)).unwrap();
+        let large = format!("[{}]", vec!["1"; LARGE].join(","));
+        for (text, is_large) in [(large.as_bytes(), true), (b"[22]", false)] {
+            let before = document.header();
+            document.replace(text).unwrap();
+            assert_eq!(document.header(), Header { version: before.version + 1, ..before });
+            assert_eq!(&*document.text(), text);
+            let stored = document.clone().into_stored();
+            let header = match &stored {
+                Stored::Small(bytes) => bytes.first_chunk().unwrap(),
+                Stored::Large(large) => &large.header,
+            };
+            assert_eq!(Document::stored_len(header).is_none(), is_large);
+            assert_eq!(Document::from_stored(stored).header(), document.header());
+        }
+    }
+
+    #[test]
+    fn several_edits_can_count_as_one_write() {
         let mut document = Document::new(b"[1,2]", CREATED_AT).unwrap();
-        document.set_window(Some(7_200_000)).unwrap();
-        document.splice(3..4, &[b"20", b",", b"3"]).unwrap();
-        assert_eq!(document.text(), b"[1,20,3]");
-        document.splice(1..2, &[b"9"]).unwrap();
-        assert_eq!(document.text(), b"[9,20,3]");
-        let header = document.header();
-        assert_eq!(header, Header { created: CREATED_AT, version: 3, window: Some(7_200_000) });
-        document.set_window(None).unwrap();
-        assert_eq!(document.header().window, None);
-        assert_eq!(document.into_bytes().len(), 16 + 8);
+        let failed: Result<(), _> = document.edit_once(|document| {
+            set(document, 0, b"3");
+            set(document, 0, b"1");
+            Err(Error::NoKey)
+        });
+        assert!(failed.is_err());
+        assert_eq!(document.header().version, 1);
+        let edited = document.edit_once(|document| {
+            set(document, 0, b"3");
+            set(document, 1, b"4");
+            Ok(())
+        });
+        assert!(edited.is_ok());
+        assert_eq!((&*document.text(), document.header().version), (&b"[3,4]"[..], 2));
     }
 
     #[test]

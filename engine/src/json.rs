@@ -13,4 +13,5 @@ pub use canonical::{MAX_DEPTH, MAX_DIGITS, canonical};
 pub use compare::changed_members;
 pub(crate) use string::{push_escaped, unescape};
 pub use string::{quote, string_chars, unquote};
+pub(crate) use walk::containers_over;
 pub use walk::{Elements, Kind, Member, Members, element, elements, kind, member, members, skip};

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod command;
+mod container;
 mod document;
 pub mod embedded;
 mod error;
@@ -14,12 +15,13 @@ mod guard;
 mod host;
 pub mod json;
 pub mod lifetime;
+mod node;
 mod path;
 mod policy;
 mod reply;
 
 pub use command::{Command, Entry};
-pub use document::{Document, Header};
+pub use document::{Document, Header, Large, Stored};
 pub use error::Error;
 pub use groups::Groups;
 pub use guard::guarded;
@@ -32,3 +34,11 @@ pub use reply::{Discard, Recorder, Reply, Value};
 pub type Time = i64;
 /// A span of time in milliseconds.
 pub type Millis = i64;
+
+#[cfg(test)]
+extern crate self as rapyer_engine;
+
+/// The tests of edits once more, here where a few dozen bytes are a large container.
+#[cfg(test)]
+#[path = "../tests/edits_follow_a_reference.rs"]
+mod edits_follow_a_reference;

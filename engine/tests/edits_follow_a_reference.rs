@@ -21,6 +21,7 @@ enum Edit {
     Append(Vec<Step>, Vec<Json>),
     PopElement(Vec<Step>, i64),
     PopMember(Vec<Step>, &'static str),
+    PopLast(Vec<Step>),
     Increment(Vec<Step>, i64),
     Save(Json, Vec<&'static str>),
 }
@@ -65,6 +66,7 @@ fn edit() -> impl Strategy<Value = Edit> {
             .prop_map(|(path, values)| Edit::Append(path, values)),
         (path(), -4..4_i64).prop_map(|(path, index)| Edit::PopElement(path, index)),
         (path(), name()).prop_map(|(path, name)| Edit::PopMember(path, name)),
+        path().prop_map(Edit::PopLast),
         (path(), any::<i64>()).prop_map(|(path, by)| Edit::Increment(path, by)),
         (object(), proptest::collection::vec(name(), 0..4)).prop_map(|(json, only)| Edit::Save(json, only)),
     ]
@@ -94,6 +96,7 @@ fn words(edit: &Edit) -> Vec<String> {
         Edit::PopMember(path, name) => {
             vec!["MODEL.POP".into(), key, path_text(path), json!(name).to_string()]
         }
+        Edit::PopLast(path) => vec!["MODEL.POP".into(), key, path_text(path)],
         Edit::Increment(path, by) => vec!["MODEL.INCRBY".into(), key, path_text(path), by.to_string()],
         Edit::Save(json, only) => {
             let head = ["MODEL.SAVE".into(), key, json.to_string(), "ONLY".into(), only.len().to_string()];
@@ -151,6 +154,11 @@ fn expected(before: &Json, edit: &Edit) -> Option<Json> {
         Edit::PopMember(path, name) => {
             find(&mut json, path)?.as_object_mut()?.shift_remove(*name);
         }
+        Edit::PopLast(path) => match find(&mut json, path)? {
+            Json::Array(array) => drop(array.pop()),
+            Json::Object(object) => drop(object.keys().next_back().cloned().map(|last| object.remove(&last))),
+            _ => return None,
+        },
         Edit::Increment(path, by) => {
             let number = find(&mut json, path)?;
             let sum = number.as_number()?.to_string().parse::<i128>().ok()? + i128::from(*by);
@@ -180,11 +188,22 @@ fn text(keyspace: &mut Keyspace) -> String {
     }
 }
 
+/// An object of a few members, or one with hundreds of elements and members in places that edits go to.
+fn start() -> impl Strategy<Value = Json> {
+    let large = (object(), 300..1500_usize).prop_map(|(mut json, len)| {
+        json["a"] = Json::from((0..len).map(|number| json!(number * 1000)).collect::<Vec<_>>());
+        json["b"] = Json::Object((0..len).map(|number| (format!("name {number}"), json!(number))).collect());
+        json["b"]["a"] = json["a"].clone();
+        json
+    });
+    prop_oneof![5 => object(), 1 => large]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn the_text_is_the_references(start in object(), edits in proptest::collection::vec(edit(), 1..12)) {
+    fn the_text_is_the_references(start in start(), edits in proptest::collection::vec(edit(), 1..12)) {
         let mut keyspace = Keyspace::default();
         let mut reference = start;
         execute(&mut keyspace, &["MODEL.CREATE".into(), "doc".into(), reference.to_string()]).unwrap();

@@ -1,6 +1,7 @@
 //! Commands on documents and members: CREATE, SAVE, SET, GET, MGET, UPDATE, DEL.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::HashSet;
 
 use smallvec::SmallVec;
 
@@ -8,6 +9,7 @@ use super::args::exclusive;
 use super::{Access, Arg, Call, Command, Keys, Kind};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
+use crate::node::{Edit, Node};
 use crate::path::{Path, Step};
 use crate::{Document, Error, Groups};
 
@@ -110,18 +112,14 @@ fn save(call: &mut Call<'_>) -> Result<(), Error> {
         call.reply_done(done);
         return Ok(());
     };
-    need_object(&text)?;
+    need_object(json::kind(&text))?;
     match call.host.edit(key)? {
         Some(document) => {
-            need_object(document.text())?;
-            let merged = merge_members(document.text(), &text, &only);
+            need_object(document.root().kind())?;
             // Saving without a change keeps a document alive all the same; nothing was written then.
-            let effect = if merged == document.text() { Effect::Read } else { Effect::Changed };
-            if effect == Effect::Changed {
-                document.replace(&merged)?;
-            }
+            let changed = document.edit_once(|document| save_members(document, &text, &only))?;
             let header = document.header();
-            call.touch(key, effect, header);
+            call.touch(key, if changed { Effect::Changed } else { Effect::Read }, header);
         }
         None if existing.is_some() => {
             call.reply.null();
@@ -147,42 +145,31 @@ fn member_names(call: &mut Call<'_>) -> Result<HashSet<Vec<u8>>, Error> {
     Ok(names)
 }
 
-/// `old` with the members in `only` as they are in `new`: replaced, added at the end, or gone.
-fn merge_members(old: &[u8], new: &[u8], only: &HashSet<Vec<u8>>) -> Vec<u8> {
-    let mut saved: HashMap<&[u8], &[u8]> = HashMap::new();
-    let mut order = Vec::new();
+/// Makes the members in `only` what they are in the object `new`: replaced, added at the end, or gone. Whether
+/// that changed anything.
+fn save_members(document: &mut Document, new: &[u8], only: &HashSet<Vec<u8>>) -> Result<bool, Error> {
+    let mut gone: HashSet<&[u8]> = only.iter().map(Vec::as_slice).collect();
+    let mut assignments = Vec::new();
     for member in json::members(new, 0) {
-        let name = &new[member.name];
-        if only.contains(name) {
-            saved.insert(name, &new[member.value]);
-            order.push(name);
+        let (name, value) = (&new[member.name], &new[member.value]);
+        let path = member_path(name);
+        if gone.remove(name) && document.root().find(path.steps()).is_none_or(|saved| *saved.text() != *value)
+        {
+            assignments.push((path, Cow::Borrowed(value)));
         }
     }
-    let mut merged = Vec::with_capacity(old.len() + new.len());
-    merged.push(b'{');
-    let mut push = |name: &[u8], value: &[u8]| {
-        if merged.len() > 1 {
-            merged.push(b',');
-        }
-        merged.extend_from_slice(name);
-        merged.push(b':');
-        merged.extend_from_slice(value);
-    };
-    for member in json::members(old, 0) {
-        let name = &old[member.name];
-        match saved.remove(name) {
-            Some(value) => push(name, value),
-            None if only.contains(name) => {}
-            None => push(name, &old[member.value]),
-        }
+    let gone: Vec<Path> = gone.into_iter().map(member_path).collect();
+    assign_all(document, &assignments)?;
+    let mut changed = !assignments.is_empty();
+    for path in gone {
+        changed |= remove(document, &path)?;
     }
-    for name in order {
-        if let Some(value) = saved.remove(name) {
-            push(name, value);
-        }
-    }
-    merged.push(b'}');
-    merged
+    Ok(changed)
+}
+
+/// The path of a member of the root. The name is canonical, quotes included.
+fn member_path(name: &[u8]) -> Path {
+    Path::default().join(Step::Name(name.into()))
 }
 
 pub(super) static SET: Command = Command {
@@ -231,63 +218,75 @@ fn set_below<'a>(
 ) -> Result<bool, Error> {
     call.work_below();
     let document = call.host.edit(key)?.ok_or(Error::NoKey)?;
-    let place = Place::find(document.text(), path)?;
-    if matches!((&place, condition), (Place::Value(_), Some("NX")) | (Place::End { .. }, Some("XX"))) {
-        return Ok(false);
+    let done = assign(document, path, value, condition)?;
+    if done {
+        let header = document.header();
+        call.touch(key, Effect::Changed, header);
     }
-    let (range, parts) = place.splice(value);
-    document.splice(range, &parts)?;
-    let header = document.header();
-    call.touch(key, Effect::Changed, header);
-    Ok(true)
+    Ok(done)
 }
 
-/// Where a value goes that is set at a path.
-enum Place<'p> {
-    /// Over the value that is there.
-    Value(std::ops::Range<usize>),
-    /// Before the closing brace of an object, as a new member.
-    End { at: usize, first: bool, name: &'p [u8] },
+/// Sets the value at a path, which may be that of a new member, unless `NX` or `XX` forbids it; whether it did.
+fn assign(
+    document: &mut Document,
+    path: &Path,
+    value: &[u8],
+    condition: Option<&str>,
+) -> Result<bool, Error> {
+    let Some((last, above)) = path.steps().split_last() else {
+        return document.replace(value).map(|()| true);
+    };
+    let done = match last {
+        Step::Name(name) => document.edit(above, |parent| {
+            let found = parent.kind();
+            if found != Json::Object {
+                return Err(Error::bad_type(path, "an object around its last step", found));
+            }
+            let exists = || parent.find(std::slice::from_ref(last)).is_some();
+            let met = match condition {
+                Some("NX") => !exists(),
+                Some("XX") => exists(),
+                _ => true,
+            };
+            Ok((met, met.then_some(Edit::Put { name, value })))
+        })?,
+        Step::Index(_) => document.edit(path.steps(), |_| {
+            let met = condition != Some("NX");
+            Ok((met, met.then(|| Edit::Set(value.into()))))
+        })?,
+    };
+    done.ok_or_else(|| match (last, document.root().find(above).map(Node::kind)) {
+        (Step::Index(_), Some(found)) if found != Json::Array => {
+            Error::bad_type(path, "an array around its last step", found)
+        }
+        _ => Error::no_path(path),
+    })
 }
 
-impl<'p> Place<'p> {
-    fn find(text: &[u8], path: &'p Path) -> Result<Self, Error> {
-        if let Some(range) = path.locate(text) {
-            return Ok(Self::Value(range));
-        }
-        let missing = || Error::no_path(path);
-        let (last, above) = path.steps().split_last().ok_or_else(missing)?;
-        let parent = crate::path::locate_steps(above, text, 0..text.len()).ok_or_else(missing)?;
-        let found = json::kind(&text[parent.clone()]);
-        match last {
-            Step::Name(name) if found == Json::Object => {
-                Ok(Self::End { at: parent.end - 1, first: parent.len() == 2, name })
+/// Sets values at paths one after the other; when one fails, those before are taken back.
+fn assign_all(document: &mut Document, assignments: &[(Path, Cow<'_, [u8]>)]) -> Result<(), Error> {
+    let mut undo: Vec<(&Path, Option<Vec<u8>>)> = Vec::new();
+    for (at, (path, value)) in assignments.iter().enumerate() {
+        let last = at + 1 == assignments.len();
+        let before =
+            document.root().find(path.steps()).filter(|_| !last).map(|node| node.text().into_owned());
+        if let Err(error) = assign(document, path, value, None) {
+            for (path, before) in undo.into_iter().rev() {
+                match before {
+                    Some(value) => assign(document, path, &value, None)?,
+                    None => remove(document, path)?,
+                };
             }
-            Step::Index(_) if found == Json::Array => Err(missing()),
-            Step::Name(_) => Err(Error::bad_type(path, "an object around its last step", found)),
-            Step::Index(_) => Err(Error::bad_type(path, "an array around its last step", found)),
+            return Err(error);
         }
+        undo.push((path, before));
     }
+    Ok(())
+}
 
-    fn splice<'v>(&self, value: &'v [u8]) -> (std::ops::Range<usize>, SmallVec<[&'v [u8]; 4]>)
-    where
-        'p: 'v,
-    {
-        let mut parts: SmallVec<[&'v [u8]; 4]> = SmallVec::new();
-        let range = match self {
-            Self::Value(range) => range.clone(),
-            Self::End { at, first, name } => {
-                if !first {
-                    parts.push(&b","[..]);
-                }
-                parts.push(name);
-                parts.push(&b":"[..]);
-                *at..*at
-            }
-        };
-        parts.push(value);
-        (range, parts)
-    }
+/// Removes the value at a path; whether there was one.
+fn remove(document: &mut Document, path: &Path) -> Result<bool, Error> {
+    Ok(document.edit(path.steps(), |_| Ok(((), Some(Edit::Remove))))?.is_some())
 }
 
 pub(super) static GET: Command = Command {
@@ -319,16 +318,16 @@ fn get(call: &mut Call<'_>) -> Result<(), Error> {
         call.reply.null();
         return Ok(());
     };
-    let text = document.text();
+    let root = document.root();
     let found = match paths.as_slice() {
         [] => {
-            call.reply.bulk(text);
+            call.reply.bulk(&root.text());
             true
         }
-        [path] => reply_at(call.reply, text, path),
+        [path] => reply_at(call.reply, root, path),
         paths => {
             call.reply.array(paths.len());
-            paths.iter().filter(|path| reply_at(call.reply, text, path)).count() > 0
+            paths.iter().filter(|path| reply_at(call.reply, root, path)).count() > 0
         }
     };
     if found {
@@ -338,13 +337,13 @@ fn get(call: &mut Call<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn reply_at(reply: &mut dyn crate::Reply, text: &[u8], path: &Path) -> bool {
-    let range = path.locate(text);
-    match &range {
-        Some(range) => reply.bulk(&text[range.clone()]),
+fn reply_at(reply: &mut dyn crate::Reply, root: Node<'_>, path: &Path) -> bool {
+    let found = root.find(path.steps());
+    match found {
+        Some(node) => reply.bulk(&node.text()),
         None => reply.null(),
     }
-    range.is_some()
+    found.is_some()
 }
 
 pub(super) static MGET: Command = Command {
@@ -368,7 +367,7 @@ fn mget(call: &mut Call<'_>) -> Result<(), Error> {
     let mut texts = Vec::with_capacity(keys.len());
     for key in keys {
         let document = call.host.read(key)?;
-        texts.push(document.map(|document| document.text().to_vec()));
+        texts.push(document.map(|document| document.text().into_owned()));
         if let Some(header) = document.map(Document::header) {
             call.touch(key, Effect::Read, header);
         }
@@ -417,17 +416,7 @@ fn update(call: &mut Call<'_>) -> Result<(), Error> {
         ));
     }
     let document = call.host.edit(key)?.ok_or(Error::NoKey)?;
-    if let [(path, value)] = assignments.as_slice() {
-        let (range, parts) = Place::find(document.text(), path)?.splice(value);
-        document.splice(range, &parts)?;
-    } else {
-        let mut text = document.text().to_vec();
-        for (path, value) in &assignments {
-            let (range, parts) = Place::find(&text, path)?.splice(value);
-            text.splice(range, parts.concat());
-        }
-        document.replace(&text)?;
-    }
+    document.edit_once(|document| assign_all(document, &assignments))?;
     let header = document.header();
     call.touch(key, Effect::Changed, header);
     call.reply.ok();
@@ -468,7 +457,6 @@ fn del(call: &mut Call<'_>) -> Result<(), Error> {
 }
 
 /// Only objects have members to save one by one.
-fn need_object(text: &[u8]) -> Result<(), Error> {
-    let found = json::kind(text);
+fn need_object(found: Json) -> Result<(), Error> {
     if found == Json::Object { Ok(()) } else { Err(Error::bad_type(&Path::default(), "an object", found)) }
 }

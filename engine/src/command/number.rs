@@ -2,10 +2,10 @@
 
 use num_bigint::BigInt;
 
-use super::container::locate;
 use super::{Access, Arg, Call, Command, Keys, Kind};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
+use crate::node::Edit;
 use crate::{Error, Groups};
 
 pub(super) static INCRBY: Command = Command {
@@ -32,14 +32,15 @@ fn incrby(call: &mut Call<'_>) -> Result<(), Error> {
     }
     call.end()?;
     let document = call.host.edit(key)?.ok_or(Error::NoKey)?;
-    let text = document.text();
-    let target = locate(text, &path)?;
-    let current = &text[target.clone()];
-    if !is_number(current) {
-        return Err(Error::bad_type(&path, "a number", json::kind(current)));
-    }
-    let sum = add(current, &operand)?;
-    document.splice(target, &[sum.as_bytes()])?;
+    let sum = document.edit(path.steps(), |node| {
+        let current = node.text();
+        if !is_number(&current) {
+            return Err(Error::bad_type(&path, "a number", node.kind()));
+        }
+        let sum = add(&current, &operand)?;
+        Ok((sum.clone(), Some(Edit::Set(sum.into_bytes().into()))))
+    })?;
+    let sum = sum.ok_or_else(|| Error::no_path(&path))?;
     let header = document.header();
     call.touch(key, Effect::Changed, header);
     call.reply.bulk(sum.as_bytes());

@@ -3,6 +3,9 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
+use super::canonical::MAX_DEPTH;
 use super::string::{bytes_equal, find_special, first_byte};
 
 /// The types a value can have.
@@ -119,31 +122,35 @@ pub fn members(text: &[u8], at: usize) -> Members<'_> {
 
 /// Where the element at `index` of the array that starts at `at` starts; a negative index counts from the end.
 pub fn element(text: &[u8], at: usize, index: i64) -> Option<usize> {
-    let steps = if index < 0 {
-        elements(text, at).count().checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?
-    } else {
-        usize::try_from(index).ok()?
-    };
-    let mut elements = elements(text, at);
-    if steps > 0 {
-        elements.nth(steps - 1)?;
-    }
-    elements.start()
+    elements(text, at).seek(index)
 }
 
 /// Where the value of the member `name` of the object that starts at `at` starts. `name` is canonical, quotes
 /// included.
 pub fn member(text: &[u8], at: usize, name: &[u8]) -> Option<usize> {
-    let mut members = members(text, at);
+    members(text, at).seek(name)
+}
+
+/// The spans of all containers of more than `limit` bytes, in the order in which they start.
+pub(crate) fn containers_over(text: &[u8], limit: usize) -> Vec<Range<usize>> {
+    let mut open: SmallVec<[usize; MAX_DEPTH]> = SmallVec::new();
+    let mut found = Vec::new();
+    let mut at = 0;
     loop {
-        let start = members.start()?;
-        // Both names end in a quote that nothing escapes, so a prefix is the whole.
-        let rest = text.get(start..)?.strip_prefix(name);
-        if rest.is_some_and(|rest| rest.first() == Some(&b':')) {
-            return Some(start + name.len() + 1);
+        at = find_structure(text, at);
+        match text.get(at) {
+            Some(b'"') => {
+                at = skip_string(text, at);
+                continue;
+            }
+            Some(b'[' | b'{') => open.push(at),
+            Some(_) => found.extend(open.pop().map(|start| start..at + 1).filter(|span| span.len() > limit)),
+            None => break,
         }
-        members.next()?;
+        at += 1;
     }
+    found.sort_unstable_by_key(|span| span.start);
+    found
 }
 
 /// The spans of an array's elements.
@@ -153,9 +160,22 @@ pub struct Elements<'a> {
     next: Option<usize>,
 }
 
-impl Elements<'_> {
-    /// Where the next element starts, without looking for its end.
-    fn start(&self) -> Option<usize> {
+impl<'a> Elements<'a> {
+    /// The elements of `list`, an array's text without its brackets.
+    pub(crate) fn of_list(list: &'a [u8]) -> Self {
+        Self { text: list, next: (!list.is_empty()).then_some(0) }
+    }
+
+    /// Where the element at `index` starts, without looking for its end; a negative index counts from the end.
+    pub(crate) fn seek(mut self, index: i64) -> Option<usize> {
+        let Ok(index) = usize::try_from(index) else {
+            let starts: Vec<usize> = self.map(|element| element.start).collect();
+            let from_end = usize::try_from(index.unsigned_abs()).ok()?;
+            return starts.len().checked_sub(from_end).map(|at| starts[at]);
+        };
+        if index > 0 {
+            self.nth(index - 1)?;
+        }
         self.next
     }
 }
@@ -185,10 +205,23 @@ pub struct Members<'a> {
     next: Option<usize>,
 }
 
-impl Members<'_> {
-    /// Where the next member's name starts, without looking for its end.
-    fn start(&self) -> Option<usize> {
-        self.next
+impl<'a> Members<'a> {
+    /// The members of `list`, an object's text without its braces.
+    pub(crate) fn of_list(list: &'a [u8]) -> Self {
+        Self { text: list, next: (!list.is_empty()).then_some(0) }
+    }
+
+    /// Where the value of the member `name` starts, without looking for its end.
+    pub(crate) fn seek(mut self, name: &[u8]) -> Option<usize> {
+        loop {
+            let start = self.next?;
+            // Both names end in a quote that nothing escapes, so a prefix is the whole.
+            let rest = self.text.get(start..)?.strip_prefix(name);
+            if rest.is_some_and(|rest| rest.first() == Some(&b':')) {
+                return Some(start + name.len() + 1);
+            }
+            self.next()?;
+        }
     }
 }
 

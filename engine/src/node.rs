@@ -1,0 +1,180 @@
+//! A value in a document and an edit of it, whichever way the document is stored.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use crate::container::Container;
+use crate::json::{self, Kind};
+use crate::path::{Name, Step, locate};
+
+/// A value in a document.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Node<'a> {
+    /// Canonical text.
+    Text(&'a [u8]),
+    /// A container that is not kept as one text.
+    Large(&'a Container),
+}
+
+impl<'a> Node<'a> {
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Self::Text(text) => json::kind(text),
+            Self::Large(container) => container.kind(),
+        }
+    }
+
+    /// The canonical text; gathered where it is not kept as one.
+    pub(crate) fn text(self) -> Cow<'a, [u8]> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Large(container) => Cow::Owned(container.text()),
+        }
+    }
+
+    /// How many elements or members it has; none unless it is an array or an object.
+    pub(crate) fn items(self) -> usize {
+        match self {
+            Self::Text(text) => match json::kind(text) {
+                Kind::Object => json::members(text, 0).count(),
+                _ => json::elements(text, 0).count(),
+            },
+            Self::Large(container) => container.items(),
+        }
+    }
+
+    /// The value that steps lead to. A name leads nowhere but in an object, an index nowhere but in an array.
+    pub(crate) fn find(self, steps: &[Step]) -> Option<Self> {
+        let mut node = self;
+        let mut steps = steps;
+        loop {
+            match node {
+                Self::Text(text) => {
+                    return locate(steps, text, 0..text.len()).map(|span| Self::Text(&text[span]));
+                }
+                Self::Large(container) => {
+                    let Some((step, below)) = steps.split_first() else { return Some(node) };
+                    node = container.child(step)?;
+                    steps = below;
+                }
+            }
+        }
+    }
+
+    /// The name, quoted, and the value of an object's last member.
+    pub(crate) fn last_member(self) -> Option<(&'a [u8], Self)> {
+        match self {
+            Self::Text(text) => json::members(text, 0)
+                .last()
+                .map(|member| (&text[member.name], Self::Text(&text[member.value]))),
+            Self::Large(container) => container.last_member(),
+        }
+    }
+}
+
+/// What happens to a value.
+#[derive(Clone, Debug)]
+pub(crate) enum Edit<'e> {
+    /// Another value takes its place.
+    Set(Cow<'e, [u8]>),
+    /// It goes, with its name where it has one. The root stays.
+    Remove,
+    /// A member of the object it is gets a value; one that is missing is added at the end.
+    Put { name: &'e Name, value: &'e [u8] },
+    /// Values enter the array it is, before the element at an index or at the end.
+    Insert { at: Option<usize>, values: &'e [Cow<'e, [u8]>] },
+}
+
+/// A range of a text and what takes its place.
+pub(crate) struct Splice<'e> {
+    pub(crate) range: Range<usize>,
+    pub(crate) parts: SmallVec<[&'e [u8]; 4]>,
+}
+
+impl<'e> Splice<'e> {
+    pub(crate) fn new(range: Range<usize>, parts: impl IntoIterator<Item = &'e [u8]>) -> Self {
+        Self { range, parts: parts.into_iter().collect() }
+    }
+
+    /// What `text` is made of afterwards.
+    pub(crate) fn parts_of<'t>(&self, text: &'t [u8]) -> SmallVec<[&'t [u8]; 6]>
+    where
+        'e: 't,
+    {
+        let mut parts = SmallVec::new();
+        parts.push(&text[..self.range.start]);
+        parts.extend_from_slice(&self.parts);
+        parts.push(&text[self.range.end..]);
+        parts
+    }
+
+    pub(crate) fn apply(&self, text: &[u8]) -> Vec<u8> {
+        self.parts_of(text).concat()
+    }
+
+    /// Writes what takes the range's place and is as long as it.
+    pub(crate) fn overwrite(&self, text: &mut [u8]) {
+        let mut at = self.range.start;
+        for part in &self.parts {
+            text[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
+    }
+
+    /// How many bytes take the range's place.
+    pub(crate) fn added(&self) -> usize {
+        self.parts.iter().map(|part| part.len()).sum()
+    }
+}
+
+impl Edit<'_> {
+    /// The edit of the value at `span`, to which `step` was the last one, as one of the text around it.
+    pub(crate) fn splice(&self, text: &[u8], span: Range<usize>, step: Option<&Step>) -> Splice<'_> {
+        let end = span.end - 1;
+        let comma: &[u8] = if span.len() == 2 { b"" } else { b"," };
+        match self {
+            Self::Set(value) => Splice::new(span, [&**value]),
+            Self::Remove => Splice::new(step.map_or(end..end, |step| with_comma(text, item(span, step))), []),
+            Self::Put { name, value } => match json::member(text, span.start, name) {
+                Some(start) => Splice::new(start..json::skip(text, start), [*value]),
+                None => Splice::new(end..end, [comma, name, b":", value]),
+            },
+            Self::Insert { values: [], .. } => Splice::new(end..end, []),
+            Self::Insert { at, values } => {
+                match at.and_then(|at| json::element(text, span.start, at as i64)) {
+                    Some(start) => Splice::new(start..start, separated(values).chain([&b","[..]])),
+                    None => Splice::new(end..end, std::iter::once(comma).chain(separated(values))),
+                }
+            }
+        }
+    }
+}
+
+/// The span of an item from that of its value, to which `step` leads.
+pub(crate) fn item(value: Range<usize>, step: &Step) -> Range<usize> {
+    match step {
+        Step::Name(name) => value.start - name.len() - 1..value.end,
+        Step::Index(_) => value,
+    }
+}
+
+/// The values of a list with the commas between them.
+pub(crate) fn separated<'e>(values: &'e [Cow<'_, [u8]>]) -> impl Iterator<Item = &'e [u8]> {
+    values.iter().enumerate().flat_map(|(at, value)| {
+        let comma: &[u8] = if at == 0 { b"" } else { b"," };
+        [comma, value]
+    })
+}
+
+/// The range with the comma that goes along when an element or a member is removed.
+fn with_comma(text: &[u8], range: Range<usize>) -> Range<usize> {
+    if text.get(range.end) == Some(&b',') {
+        range.start..range.end + 1
+    } else if text[range.start - 1] == b',' {
+        range.start - 1..range.end
+    } else {
+        range
+    }
+}
