@@ -4,7 +4,7 @@ MODULE := $(or $(CARGO_TARGET_DIR),target)/release/librapyer.so
 export RAPYER_MODULE ?= $(abspath $(MODULE))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs build extension module servers clean
+.PHONY: help demo test check bench docs image build extension module servers clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ bench: extension module ## Measured ratios against the server's own commands and
 
 docs: extension ## Writes docs/commands.md anew from the command table
 	$(BIN)/python scripts/reference.py
+
+image: ## The images rapyer-native:redis and rapyer-native:valkey
+	docker build --force-rm --file docker/Dockerfile --target redis --tag rapyer-native:redis .
+	docker build --force-rm --file docker/Dockerfile --target valkey --tag rapyer-native:valkey .
 
 build: extension module ## The Python extension and the server module
 

@@ -6,11 +6,10 @@ import asyncio
 import itertools
 import socket
 from abc import ABC, abstractmethod
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import hiredis
 
-from _servers import Server
 from rapyer import embedded
 from rapyer._native import CommandError
 
@@ -99,10 +98,21 @@ class EmbeddedHost(Host):
         self._engine.advance(round(seconds * 1000))
 
 
+class Address(Protocol):
+    """Where a server with the module is."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+
+
 class ServerHost(Host):
     """Speaks to the server without a client's interpretation of replies."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Address) -> None:
         self.name = server.kind
         self.url = server.url
         self._socket = socket.create_connection(("127.0.0.1", server.port), timeout=30)

@@ -15,15 +15,12 @@ pub(crate) const ENCODING: i32 = 1;
 /// The command that a rewritten append-only file restores a document with.
 pub(crate) const LOAD: &CStr = c"MODEL._LOAD";
 
-/// A document of this many bytes counts as one step of freeing; beyond 64 steps the server frees in the background.
-const FREED_AT_ONCE: usize = 64 << 10;
-
 pub(crate) fn save(document: &Document, saver: &mut Saver) {
     let header = document.header();
     saver.unsigned(header.created as u64);
     saver.unsigned(u64::from(header.version));
     saver.unsigned(header.window.unwrap_or(0) as u64);
-    saver.bytes(document.text());
+    saver.bytes(&document.text());
 }
 
 /// Reads a payload back. Nothing in it is trusted: RESTORE takes bytes from any client that may run it.
@@ -52,7 +49,7 @@ pub(crate) fn rewrite(document: &Document) -> [Text; 4] {
         Text::number(header.created),
         Text::number(i64::from(header.version)),
         Text::number(header.window.unwrap_or(0)),
-        Text::new(document.text()),
+        Text::new(&document.text()),
     ]
 }
 
@@ -74,12 +71,8 @@ pub(crate) fn digest(document: &Document, digest: &mut Digest) {
     digest.number(header.created);
     digest.number(i64::from(header.version));
     digest.number(header.window.unwrap_or(0));
-    digest.bytes(document.text());
+    digest.bytes(&document.text());
     digest.end();
-}
-
-pub(crate) fn free_effort(document: &Document) -> usize {
-    document.text().len() / FREED_AT_ONCE + 1
 }
 
 #[cfg(test)]
@@ -101,12 +94,5 @@ mod tests {
         assert!(restore(1, 1, u64::MAX, b"1").is_err());
         assert!(restore(1, 1, 3_155_760_000_001, b"1").is_err());
         assert!(restore(1, 1, 0, &b"[".repeat(200)).is_err());
-    }
-
-    #[test]
-    fn freeing_a_large_document_is_left_to_the_background() {
-        assert_eq!(free_effort(&restore(1, 1, 0, b"1").unwrap()), 1);
-        let large = format!("\"{}\"", "x".repeat(65 * FREED_AT_ONCE));
-        assert!(free_effort(&restore(1, 1, 0, large.as_bytes()).unwrap()) > 64);
     }
 }

@@ -180,7 +180,10 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Runs a command: checks the number of arguments, runs it, decides about lifetimes and has the host finish.
+/// Runs a command, decides about lifetimes and has the host finish.
+///
+/// Whoever dispatches has checked the number of arguments: a server by itself, the embedded host by
+/// [`Entry::check_arity`].
 ///
 /// `args` are the arguments after the command's name and subcommand. On an error nothing was changed and
 /// nothing was replied.
@@ -224,7 +227,6 @@ fn run<'a>(
     host: &'a mut dyn Host,
     reply: &'a mut dyn Reply,
 ) -> Result<Call<'a>, Error> {
-    entry.check_arity(args.len())?;
     let mut call = Call {
         entry,
         args: Args::new(args),
@@ -243,7 +245,10 @@ fn run<'a>(
 }
 
 fn finish(call: &mut Call<'_>, args: &[&[u8]]) {
-    if call.touched.is_empty() && !call.policies_changed {
+    let idle = |(touched, _): &(Touched<'_>, Header)| {
+        touched.effect == Effect::Read && touched.deadline == Deadline::Keep
+    };
+    if call.touched.iter().all(idle) && !call.policies_changed {
         return;
     }
     let touched: SmallVec<[Touched<'_>; 1]> = call.touched.iter().map(|(touched, _)| *touched).collect();

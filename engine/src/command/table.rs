@@ -62,7 +62,7 @@ impl Entry {
     }
 
     /// Refuses a wrong number of arguments in the server's words.
-    pub(super) fn check_arity(self, args: usize) -> Result<(), Error> {
+    pub fn check_arity(self, args: usize) -> Result<(), Error> {
         let arity = self.command.arity();
         let words = (args + 1 + usize::from(self.command.subcommand.is_some())) as i64;
         if words == arity || (arity < 0 && words >= -arity) {

@@ -7,7 +7,7 @@ mod keys;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::command::{self, Entry};
+use crate::command;
 use crate::host::{Deadline, Done, Effect, Host};
 use crate::{Document, Error, Policies, Recorder, Time, Value};
 
@@ -33,7 +33,8 @@ impl Keyspace {
         if let Some(answer) = keys::execute(self, words, now) {
             return answer;
         }
-        let (entry, names): (Entry, usize) = command::find(words)?;
+        let (entry, names) = command::find(words)?;
+        entry.check_arity(words.len() - names)?;
         let mut reply = Recorder::default();
         command::execute(entry, &words[names..], &mut Opened { keyspace: self, now }, &mut reply)?;
         Ok(reply.into_value())

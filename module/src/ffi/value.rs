@@ -1,6 +1,6 @@
 //! The data type: documents as the server holds them, and its callbacks.
 //!
-//! A value is one thin pointer to one allocation, whose first bytes say how long it is.
+//! A value is one thin pointer to a document's header, which says what follows it: the text, or a large container.
 
 use std::ffi::{c_int, c_void};
 use std::mem::ManuallyDrop;
@@ -8,7 +8,7 @@ use std::ptr;
 use std::slice;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use rapyer_engine::{Document, guarded};
+use rapyer_engine::{Document, Large, Stored, guarded};
 use redis_module::raw;
 
 use super::context::{Context, Opaque, Text, Word, c_text, log_line};
@@ -29,17 +29,22 @@ pub(super) fn is_document(found: *mut raw::RedisModuleType) -> bool {
 }
 
 pub(super) fn into_raw(document: Document) -> Opaque {
-    Box::into_raw(document.into_bytes()).cast()
+    match document.into_stored() {
+        Stored::Small(bytes) => Box::into_raw(bytes).cast(),
+        Stored::Large(large) => Box::into_raw(large).cast(),
+    }
 }
 
 /// # Safety
 /// `value` came from [`into_raw`]. Whoever the allocation belongs to, it must not be freed twice.
 pub(super) unsafe fn from_raw(value: Opaque) -> Document {
-    // SAFETY: a document's allocation starts with its header, which tells the length of the whole.
-    unsafe {
-        let len = Document::stored_len(&*value.cast::<[u8; HEADER]>());
-        Document::from_bytes(Box::from_raw(ptr::slice_from_raw_parts_mut(value.cast::<u8>(), len)))
-    }
+    // SAFETY: either form starts with the header, which tells the form and a small one's length.
+    Document::from_stored(unsafe {
+        match Document::stored_len(&*value.cast::<[u8; HEADER]>()) {
+            Some(len) => Stored::Small(Box::from_raw(ptr::slice_from_raw_parts_mut(value.cast::<u8>(), len))),
+            None => Stored::Large(Box::from_raw(value.cast::<Large>())),
+        }
+    })
 }
 
 /// Lends a value that stays the server's.
@@ -70,8 +75,8 @@ pub(crate) fn create_type(context: Context<'_>) -> bool {
         free_effort: Some(free_effort),
         copy: Some(copy),
         defrag: Some(defrag),
-        // One allocation that nothing else refers to: unlinking has nothing to do, and what the second forms
-        // of the callbacks would add is not needed.
+        // Nothing else refers to a value: unlinking has nothing to do, and what the second forms of the callbacks
+        // would add is not needed.
         unlink: None,
         mem_usage2: None,
         free_effort2: None,
@@ -137,8 +142,11 @@ extern "C" fn rewrite(io: *mut raw::RedisModuleIO, key: *mut raw::RedisModuleStr
 }
 
 extern "C" fn memory(value: *const c_void) -> usize {
-    // SAFETY: the value is an allocation of the server's.
-    unsafe { server!(RedisModule_MallocSize(value.cast_mut())) }
+    // SAFETY: the server passes a value of our type, an allocation of its own, which stays for the call.
+    guard(0, || unsafe {
+        let first = server!(RedisModule_MallocSize(value.cast_mut()));
+        with(value, |document| document.memory().max(first))
+    })
 }
 
 extern "C" fn digest(digest: *mut raw::RedisModuleDigest, value: Opaque) {
@@ -154,7 +162,7 @@ extern "C" fn free(value: Opaque) {
 
 extern "C" fn free_effort(_key: *mut raw::RedisModuleString, value: *const c_void) -> usize {
     // SAFETY: the server passes a value of our type, which stays for the call.
-    guard(1, || unsafe { with(value, datatype::free_effort) })
+    guard(1, || unsafe { with(value, Document::free_effort) })
 }
 
 extern "C" fn copy(
@@ -171,7 +179,7 @@ extern "C" fn defrag(
     _key: *mut raw::RedisModuleString,
     value: *mut Opaque,
 ) -> c_int {
-    // SAFETY: the value is one allocation; where the server moves it, the old one is gone.
+    // SAFETY: the value is an allocation that nothing else points to; where the server moves it, the old one is gone.
     unsafe {
         let moved = server!(RedisModule_DefragAlloc(context, *value));
         if !moved.is_null() {
