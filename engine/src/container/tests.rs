@@ -74,7 +74,7 @@ fn step(text: &[u8], at: usize, number: usize) -> Option<Step> {
     }
     let len = json::elements(text, at).count();
     let index = (number % len.max(1)) as i64;
-    (len > 0).then_some(Step::Index(if number % 2 == 0 { index } else { index - len as i64 }))
+    (len > 0).then_some(Step::Index(if number.is_multiple_of(2) { index } else { index - len as i64 }))
 }
 
 /// A way that exists, as far as it can be followed.
