@@ -16,7 +16,8 @@ HOW = f"""\
 Each ratio is the median over {ROUNDS} rounds that measure ours and the anchor in turns on one machine with
 two shared cores, so only ratios say something. Server figures: `redis-benchmark -P 32 -c 20`, server and
 client on a core each, no persistence. Memory: the difference of `used_memory`. Package figures: one
-process, redis-py with hiredis as the anchor.
+process, redis-py with hiredis as the anchor; the server on the same core, because waking up another one
+takes a virtual machine longer than a command and would hide what either client does.
 """
 
 

@@ -109,6 +109,7 @@ fn commands(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
             row.set_item("below", command.below.map(Groups::names))?;
             row.set_item("norefresh", command.norefresh)?;
             row.set_item("creates", command.creates)?;
+            row.set_item("ifversion", command.ifversion)?;
             row.set_item("arity", command.arity())?;
             Ok(row)
         })
@@ -129,7 +130,9 @@ fn keys_name(keys: Keys) -> &'static str {
     match keys {
         Keys::None => "none",
         Keys::First => "first",
+        Keys::FromTo => "from-to",
         Keys::All => "all",
+        Keys::Counted => "counted",
     }
 }
 

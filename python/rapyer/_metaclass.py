@@ -1,9 +1,10 @@
-"""How a model class comes to a `Meta` of its own."""
+"""How a model class comes to a `Meta` of its own, and to a codec once it is complete."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 
+from rapyer._codec import Codec
 from rapyer.config import RedisConfig
 from rapyer.errors import UnsupportedArgumentTypeError
 
@@ -15,6 +16,17 @@ else:
     ModelMetaclass = type(BaseModel)
 
 
+class _WhenComplete:
+    """Stands for the codec of a class until that is complete, so that no other is inherited."""
+
+    __slots__ = ()
+
+    def __get__(self, model: object, owner: type[BaseModel]) -> Codec:
+        # The class named another that did not exist yet. Complete, it has its codec here.
+        owner.model_rebuild()
+        return cast("Codec", owner.__dict__["__rapyer_codec__"])
+
+
 class AtomicMetaclass(ModelMetaclass):
     """Gives every model a `Meta` that starts as a copy of its parent's and is shared with no other."""
 
@@ -24,6 +36,7 @@ class AtomicMetaclass(ModelMetaclass):
         parent = next((base.Meta for base in bases if isinstance(base, AtomicMetaclass)), None)
         given = namespace.get("Meta", parent or RedisConfig())
         namespace["Meta"] = _checked(given).adopted(parent)
+        namespace["__rapyer_codec__"] = _WhenComplete()
         return super().__new__(mcs, name, bases, namespace, **kwargs)
 
     def __setattr__(cls, name: str, value: Any) -> None:

@@ -29,11 +29,12 @@ class Command(TypedDict):
     summary: str
     reply: str
     access: Literal["read", "grow", "write", "inspect", "configure"]
-    keys: Literal["none", "first", "all"]
+    keys: Literal["none", "first", "from-to", "all"]
     groups: list[str]
     below: list[str] | None
     norefresh: bool
     creates: bool
+    ifversion: bool
     arity: int
 
 def commands() -> list[Command]:

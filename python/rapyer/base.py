@@ -86,12 +86,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
     @classmethod
     def _codec(cls) -> Codec:
-        codec: Codec | None = cls.__dict__.get("__rapyer_codec__")
-        if codec is not None:
-            return codec
-        # The class named another that did not exist yet.
-        cls.model_rebuild()
-        return cast("Codec", cls.__dict__["__rapyer_codec__"])
+        return cls.__rapyer_codec__
 
     # -- which document it is
 
@@ -318,7 +313,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     @classmethod
     def _from_text(cls, key: str, text: bytes) -> Self:
         try:
-            model: Self = cls._codec().load(text)
+            model: Self = cls.__rapyer_codec__.load(text)
         except ValidationError as error:
             raise CorruptedModelError(
                 f"what is stored under {key!r} is no {cls.__name__}: {error}"

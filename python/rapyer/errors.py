@@ -27,6 +27,7 @@ __all__ = [
     "RapyerError",
     "ReservedNameError",
     "ServerFaultError",
+    "StaleModelError",
     "UnsupportedArgumentTypeError",
     "UnsupportedArgumentValueError",
     "WrongKeyTypeError",
@@ -134,6 +135,10 @@ class PolicyMissingError(CommandError):
     """A document would be created under a prefix that has no lifetime policy."""
 
 
+class StaleModelError(CommandError):
+    """The document has another version than the one a change was meant for."""
+
+
 class BadArgumentError(CommandError):
     """An argument that a command does not take."""
 
@@ -155,6 +160,7 @@ _BY_PREFIX: dict[str, Callable[[str], CommandError]] = {
     "OUTOFRANGE": OutOfRangeError,
     "LIMIT": DocumentLimitError,
     "NOPOLICY": PolicyMissingError,
+    "STALE": StaleModelError,
     "BADARG": BadArgumentError,
     "WRONGTYPE": WrongKeyTypeError,
     "INTERNAL": ServerFaultError,
