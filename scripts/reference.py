@@ -18,12 +18,14 @@ Values are JSON text, member names included. A path is a singular query of RFC 9
 
 A command refreshes a document's deadline when the policy of the key's prefix holds one of the command's
 groups; `NOREFRESH` says not to this time, and a twin whose name ends in `_RO` never does. `EXPECT-POLICY`
-creates nothing where no policy covers the key. What a refresh does is in [lifetime](lifetime.md).
+creates nothing where no policy covers the key. `IFVERSION` refuses to change a document that is at another
+version, which every write counts up and `MODEL.TTL GET` tells. [Lifetime](lifetime.md) says what a refresh
+does.
 
 An error reply starts with a word that stays: `NOKEY`, `NOPATH`, `BADPATH`, `BADJSON`, `BADTYPE`, `BADARG`,
-`OUTOFRANGE`, `LIMIT`, `NOPOLICY`, `WRONGTYPE`, `INTERNAL`; or `ERR` for what servers refuse themselves, an
-unknown command or a wrong number of arguments. After an error nothing has changed and nothing was
-refreshed.
+`OUTOFRANGE`, `LIMIT`, `NOPOLICY`, `STALE`, `WRONGTYPE`, `INTERNAL`; or `ERR` for what servers refuse
+themselves, an unknown command or a wrong number of arguments. After an error nothing has changed and nothing
+was refreshed.
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -13,7 +14,7 @@ from typing_extensions import Self
 
 from _servers import Server
 
-_SECONDS = 10.0
+_SECONDS = 20.0
 _SILENT = {b"PING", b"SELECT", b"REPLCONF"}
 
 
@@ -67,6 +68,11 @@ class Client(Connection):
         lines = self("INFO", section).decode().splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
+    def now(self) -> int:
+        """Milliseconds since the epoch."""
+        seconds, micros = map(int, self("TIME"))
+        return seconds * 1000 + micros // 1000
+
     def pushed(self) -> list[Any]:
         """What the server sends of its own accord, until it falls silent."""
         messages = []
@@ -109,9 +115,13 @@ class ReplicationStream(Connection):
             self._reader.feed(rest[missing:])
 
 
-def wait_until_linked(replica: Server) -> None:
+def wait_for(condition: Callable[[], bool]) -> None:
     until = time.monotonic() + _SECONDS
+    while not condition():
+        assert time.monotonic() < until, "what was waited for did not happen"
+        time.sleep(0.02)
+
+
+def wait_until_linked(replica: Server) -> None:
     with Client(replica) as client:
-        while client.info("replication")["master_link_status"] != "up":
-            assert time.monotonic() < until, f"the replica does not link:\n{replica.log()}"
-            time.sleep(0.02)
+        wait_for(lambda: client.info("replication")["master_link_status"] == "up")

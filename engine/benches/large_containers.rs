@@ -16,8 +16,12 @@ const MOST_GROWTH: f64 = 3.0;
 const LONGEST: Duration = Duration::from_millis(10);
 const NOW: i64 = 1_700_000_000_000;
 
-/// A name, the words of a call with `#` for a random index below the size, and the words of one that undoes it.
-const CALLS_ON_ARRAYS: [(&str, &[&str], &[&str]); 7] = [
+/// Beyond the end of every array here.
+const LAST: &str = "10000000";
+
+/// A name, the words of a call with `@` for the size and `#` for a random index below it, and the words of one that
+/// undoes it.
+const CALLS_ON_ARRAYS: [(&str, &[&str], &[&str]); 13] = [
     ("append", &["MODEL.APPEND", "array", "$.items", "123456"], &["MODEL.POP", "array", "$.items"]),
     ("pop last", &["MODEL.POP", "array", "$.items"], &["MODEL.APPEND", "array", "$.items", "123456"]),
     ("pop first", &["MODEL.POP", "array", "$.items", "0"], &["MODEL.APPEND", "array", "$.items", "123456"]),
@@ -25,9 +29,23 @@ const CALLS_ON_ARRAYS: [(&str, &[&str], &[&str]); 7] = [
     ("read element", &["MODEL.GET", "array", "$.items[#]"], &[]),
     ("set element", &["MODEL.SET", "array", "$.items[#]", "\"some text\""], &[]),
     ("read last", &["MODEL.GET", "array", "$.items[-1]"], &[]),
+    (
+        "insert first",
+        &["MODEL.INSERT", "array", "$.items", "0", "123456"],
+        &["MODEL.POP", "array", "$.items"],
+    ),
+    ("insert any", &["MODEL.INSERT", "array", "$.items", "#", "123456"], &["MODEL.POP", "array", "$.items"]),
+    (
+        "insert last",
+        &["MODEL.INSERT", "array", "$.items", LAST, "123456"],
+        &["MODEL.POP", "array", "$.items"],
+    ),
+    ("append, MAXLEN", &["MODEL.APPEND", "array", "$.items", "123456", "MAXLEN", "@"], &[]),
+    ("unset any", &["MODEL.UNSET", "array", "$.items[#]"], &["MODEL.APPEND", "array", "$.items", "123456"]),
+    ("count elements", &["MODEL.LEN", "array", "$.items"], &[]),
 ];
 
-const CALLS_ON_OBJECTS: [(&str, &[&str], &[&str]); 5] = [
+const CALLS_ON_OBJECTS: [(&str, &[&str], &[&str]); 8] = [
     ("read member", &["MODEL.GET", "object", "$.by_id.k#"], &[]),
     ("set member", &["MODEL.SET", "object", "$.by_id.k#", "654321"], &[]),
     ("INCRBY member", &["MODEL.INCRBY", "object", "$.by_id.k#", "7"], &[]),
@@ -36,6 +54,9 @@ const CALLS_ON_OBJECTS: [(&str, &[&str], &[&str]); 5] = [
         &["MODEL.SET", "object", "$.by_id.new", "1"],
         &["MODEL.POP", "object", "$.by_id", "\"new\""],
     ),
+    ("has member", &["MODEL.CONTAINS", "object", "$.by_id", "\"k#\""], &[]),
+    ("count members", &["MODEL.LEN", "object", "$.by_id"], &[]),
+    ("update members", &["MODEL.UPDATE", "object", "$.by_id.k#", "1", "$.by_id.k0", "2"], &[]),
     ("pop last member", &["MODEL.POP", "object", "$.by_id"], &["MODEL.SET", "object", "$.by_id.last", "1"]),
 ];
 
@@ -56,10 +77,12 @@ fn call(keyspace: &mut Keyspace, words: &[&str], index: &str) -> Duration {
 /// How long each of many calls took.
 fn measure(keyspace: &mut Keyspace, size: usize, words: &[&str], undo: &[&str]) -> Vec<Duration> {
     let mut random = 1_usize;
+    let words: Vec<String> = words.iter().map(|word| word.replace('@', &size.to_string())).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let one = |_| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let index = ((random >> 33) % size).to_string();
-        let took = call(keyspace, words, &index);
+        let took = call(keyspace, &words, &index);
         if !undo.is_empty() {
             call(keyspace, undo, &index);
         }

@@ -12,7 +12,7 @@ mod object;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 pub(crate) use chunk::LARGE;
 
@@ -21,8 +21,9 @@ use chunk::{Body, Chunk, Cutter, cut};
 use object::Object;
 
 use crate::Error;
+use crate::defrag::{Mover, Sweep};
 use crate::json::{self, Kind};
-use crate::node::{Edit, Node, Splice, item, separated};
+use crate::node::{Edit, Items, Node, Splice, item, separated};
 use crate::path::{Step, locate};
 
 /// A large array or object.
@@ -107,8 +108,13 @@ trait Chunks {
 impl Container {
     /// `text` as a large container, if that is what it is.
     pub(crate) fn new(text: &[u8]) -> Option<Self> {
-        let large = text.len() > LARGE && matches!(json::kind(text), Kind::Array | Kind::Object);
+        let large = text.len() > LARGE && Self::is_one(text);
         large.then(|| Cutter::new(text).container(0..text.len()))
+    }
+
+    /// Whether a text is an array or an object.
+    pub(crate) fn is_one(text: &[u8]) -> bool {
+        matches!(json::kind(text), Kind::Array | Kind::Object)
     }
 
     fn of(kind: u8, chunks: Vec<Chunk>) -> Self {
@@ -181,11 +187,32 @@ impl Container {
         }
     }
 
+    pub(crate) fn elements(&self) -> Items<'_, Node<'_>> {
+        match self {
+            Self::Array(array) => Box::new(array.chunks().flat_map(Chunk::elements)),
+            Self::Object(_) => Box::new(std::iter::empty()),
+        }
+    }
+
+    pub(crate) fn names(&self) -> Items<'_, &[u8]> {
+        match self {
+            Self::Array(_) => Box::new(std::iter::empty()),
+            Self::Object(object) => Box::new(object.chunks().flat_map(Chunk::names)),
+        }
+    }
+
     /// What it weighs in memory, itself not included.
     pub(crate) fn memory(&self) -> usize {
         match self {
             Self::Array(array) => array.memory(),
             Self::Object(object) => object.memory(),
+        }
+    }
+
+    pub(crate) fn defragment<M: Mover>(&mut self, sweep: &mut Sweep<'_, M>) -> ControlFlow<()> {
+        match self {
+            Self::Array(array) => array.defragment(sweep),
+            Self::Object(object) => object.defragment(sweep),
         }
     }
 
@@ -227,7 +254,8 @@ impl Container {
                 fits(room, 0, list.len() + 1)?;
                 array.insert(at, &list);
             }
-            (Self::Array(_), Edit::Put { .. }) | (Self::Object(_), Edit::Insert { .. }) => {
+            (Self::Array(array), Edit::Cut(range)) => array.cut(range),
+            (Self::Array(_), Edit::Put { .. }) | (Self::Object(_), Edit::Insert { .. } | Edit::Cut(_)) => {
                 return Ok(Outcome::Declined);
             }
             (_, edit @ (Edit::Set(_) | Edit::Remove)) => return Ok(Outcome::Above(edit)),

@@ -6,9 +6,10 @@
 //! weighs. An edit rewrites it, so a larger one is a [`Large`]: chunks behind the same sixteen bytes.
 
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use crate::container::{Container, LARGE, Outcome, fits};
+use crate::defrag::{Mover, Sweep};
 use crate::node::{Edit, Node};
 use crate::path::{Step, locate};
 use crate::{Error, Millis, Time, json};
@@ -21,6 +22,10 @@ const HEADER: usize = 16;
 const WINDOW: usize = 8;
 const HAS_WINDOW: u8 = 1;
 const IS_LARGE: u8 = 2;
+
+/// The longest text that stays one until somebody looks into it: breaking it up then takes a fraction of a
+/// millisecond.
+const WHOLE: usize = if cfg!(test) { 2 * LARGE } else { 64 << 10 };
 
 /// The largest text, as for the server's own strings.
 const MAX_TEXT: usize = 512 << 20;
@@ -109,6 +114,15 @@ impl Document {
         }
     }
 
+    /// How many bytes its text can still grow by.
+    pub(crate) fn room(&self) -> usize {
+        MAX_TEXT
+            - match self.root() {
+                Node::Text(text) => text.len(),
+                Node::Large(value) => value.len(),
+            }
+    }
+
     /// The bytes it occupies, allocations included as far as they are known.
     pub fn memory(&self) -> usize {
         match &self.stored {
@@ -122,6 +136,27 @@ impl Document {
         match &self.stored {
             Stored::Small(bytes) => (bytes.len() >> 16) + 1,
             Stored::Large(large) => large.value.free_effort(),
+        }
+    }
+
+    /// Offers its allocations to `mover`, from the one at `from` on: where to go on, if it had to stop.
+    pub fn defragment(&mut self, from: usize, mover: &mut impl Mover) -> Option<usize> {
+        let mut sweep = Sweep::new(mover, from);
+        let flow = match &mut self.stored {
+            Stored::Small(bytes) => sweep.part(|mover| mover.bytes(bytes)),
+            Stored::Large(large) => match sweep.part(|mover| mover.boxed(large)) {
+                ControlFlow::Continue(()) => large.value.defragment(&mut sweep),
+                stopped @ ControlFlow::Break(()) => stopped,
+            },
+        };
+        flow.is_break().then(|| sweep.at())
+    }
+
+    /// Fails where the parts and the totals do not agree.
+    #[cfg(test)]
+    pub(crate) fn check(&self) {
+        if let Stored::Large(large) = &self.stored {
+            large.value.check();
         }
     }
 
@@ -246,15 +281,35 @@ impl Document {
         header[VERSION].copy_from_slice(&version.to_le_bytes());
     }
 
+    /// Readies the document for reads and edits below the root, which then do not cost its size.
+    ///
+    /// A text of up to [`WHOLE`] bytes stays one until then: reading the whole of it is one copy.
+    pub(crate) fn break_up(&mut self) {
+        if self.is_unbroken()
+            && let Some(value) = Container::new(&self.text())
+        {
+            *self = Self::of_chunks(self.header(), value);
+        }
+    }
+
+    /// Whether [`Self::break_up`] has something to do.
+    pub(crate) fn is_unbroken(&self) -> bool {
+        matches!(self.root(), Node::Text(text) if text.len() > LARGE && Container::is_one(text))
+    }
+
+    fn of_chunks(header: Header, value: Container) -> Self {
+        let window = header.window.unwrap_or_default();
+        let large = Large { header: header.to_bytes(0, IS_LARGE), window, value };
+        Self { stored: Stored::Large(Box::new(large)) }
+    }
+
     fn assemble(header: Header, parts: &[&[u8]]) -> Result<Self, Error> {
         let len: usize = parts.iter().map(|part| part.len()).sum();
         fits(MAX_TEXT, 0, len)?;
-        if len > LARGE
+        if len > WHOLE
             && let Some(value) = Container::new(&parts.concat())
         {
-            let window = header.window.unwrap_or_default();
-            let large = Large { header: header.to_bytes(0, IS_LARGE), window, value };
-            return Ok(Self { stored: Stored::Large(Box::new(large)) });
+            return Ok(Self::of_chunks(header, value));
         }
         let window = header.window.map(Millis::to_le_bytes);
         let mut bytes = Vec::with_capacity(HEADER + len + window.map_or(0, |window| window.len()));
@@ -309,8 +364,13 @@ mod tests {
     #[test]
     fn an_edit_keeps_created_and_window_and_counts_a_write() {
         let many = format!("[1{}]", ",0".repeat(LARGE));
-        for text in ["[1,2]", &many] {
+        for (text, broken_up) in [("[1,2]", false), (&many, false), (&many, true)] {
             let mut document = Document::new(text.as_bytes(), CREATED_AT).unwrap();
+            assert_eq!(document.is_unbroken(), text.len() > LARGE);
+            if broken_up {
+                document.break_up();
+                assert!(!document.is_unbroken());
+            }
             document.set_window(Some(7_200_000)).unwrap();
             set(&mut document, 1, b"20");
             assert!(document.text().starts_with(b"[1,20"));
@@ -329,7 +389,7 @@ mod tests {
     fn a_header_survives_growing_large_and_small_again() {
         let mut document = Document::new(b"[]", CREATED_AT).unwrap();
         document.set_window(Some(5)).unwrap();
-        let large = format!("[{}]", vec!["1"; LARGE].join(","));
+        let large = format!("[{}]", vec!["1"; WHOLE].join(","));
         for (text, is_large) in [(large.as_bytes(), true), (b"[22]", false)] {
             let before = document.header();
             document.replace(text).unwrap();

@@ -24,10 +24,16 @@ pub enum Error {
     Limit { reason: &'static str },
     /// A creating command asked for a policy and its prefix has none.
     NoPolicy { key: String },
+    /// The document is not at the version the client asked for.
+    Stale { version: u32 },
     /// An argument that the command does not take.
     BadArgument { argument: String, reason: &'static str },
     /// The key holds a value of another type.
     WrongType,
+    /// The client may not run this command, or not on these keys.
+    NoPermission { command: String },
+    /// What kept an operation of a batch, counted from one, from succeeding, and so all of them.
+    Operation { number: usize, name: String, error: Box<Error> },
     /// Wrong number of arguments; `command` as the server prints it.
     Arity { command: String },
     /// No such command or subcommand, in the server's words.
@@ -64,8 +70,11 @@ impl Error {
             Self::OutOfRange { .. } => "OUTOFRANGE",
             Self::Limit { .. } => "LIMIT",
             Self::NoPolicy { .. } => "NOPOLICY",
+            Self::Stale { .. } => "STALE",
             Self::BadArgument { .. } => "BADARG",
             Self::WrongType => "WRONGTYPE",
+            Self::NoPermission { .. } => "NOPERM",
+            Self::Operation { error, .. } => error.prefix(),
             Self::Arity { .. } | Self::Unknown { .. } => "ERR",
             Self::Internal { .. } => "INTERNAL",
         }
@@ -76,6 +85,13 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.prefix())?;
+        self.explain(f)
+    }
+}
+
+impl Error {
+    /// The text behind the prefix.
+    fn explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoKey => write!(f, "there is no document under this key"),
             Self::NoPath { path } => write!(f, "nothing at path '{path}'"),
@@ -93,8 +109,18 @@ impl fmt::Display for Error {
             Self::NoPolicy { key } => {
                 write!(f, "no policy covers '{key}'; set one with MODEL.POLICY SET, then repeat")
             }
+            Self::Stale { version } => {
+                write!(f, "the document is at version {version}; read it again, then repeat")
+            }
             Self::WrongType => {
                 write!(f, "Operation against a key holding the wrong kind of value")
+            }
+            Self::NoPermission { command } => {
+                write!(f, "this user has no permissions to run '{command}' on its keys")
+            }
+            Self::Operation { number, name, error } => {
+                write!(f, "operation {number} ({name}): ")?;
+                error.explain(f)
             }
             Self::Arity { command } => {
                 write!(f, "wrong number of arguments for '{command}' command")

@@ -11,9 +11,15 @@ pub trait Host {
     /// Milliseconds since the epoch, taken once for the whole command.
     fn now(&self) -> Time;
 
-    /// Whether this host evaluates policies: a primary does; a replica, a loading server and a replayed
+    /// Whether this host evaluates policies now: a primary does; a replica, a loading server and a replayed
     /// command do not.
     fn decides(&self) -> bool;
+
+    /// Whether the client may run a command inside a batch: `words` are the batch's own arguments, the command's
+    /// name first. A host without permissions lets everybody.
+    fn permits(&mut self, _words: &[&[u8]]) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// The document under `key`, looked up for reading. `WRONGTYPE` for a key of another type.
     fn read(&mut self, key: &[u8]) -> Result<Option<&Document>, Error>;
@@ -38,6 +44,19 @@ pub trait Host {
 
     /// Applies what a command did: deadlines, replication, signals and events. Called once, after success.
     fn finish(&mut self, done: &Done<'_>);
+}
+
+impl dyn Host + '_ {
+    /// The document under `key`, to read below its root.
+    pub(crate) fn read_below(&mut self, key: &[u8]) -> Result<Option<&Document>, Error> {
+        if self.read(key)?.is_some_and(Document::is_unbroken)
+            && let Some(document) = self.edit(key)?
+        {
+            // Another form of the same value: nobody needs to hear of it.
+            document.break_up();
+        }
+        self.read(key)
+    }
 }
 
 /// What a command did, for [`Host::finish`].

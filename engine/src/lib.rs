@@ -7,6 +7,7 @@
 
 pub mod command;
 mod container;
+mod defrag;
 mod document;
 pub mod embedded;
 mod error;
@@ -19,8 +20,10 @@ mod node;
 mod path;
 mod policy;
 mod reply;
+mod staged;
 
 pub use command::{Command, Entry};
+pub use defrag::Mover;
 pub use document::{Document, Header, Large, Stored};
 pub use error::Error;
 pub use groups::Groups;

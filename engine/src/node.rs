@@ -6,8 +6,8 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use crate::container::Container;
-use crate::json::{self, Kind};
-use crate::path::{Name, Step, locate};
+use crate::json::{self, Kind, Sought};
+use crate::path::{Name, Path, Step, locate};
 
 /// A value in a document.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,9 @@ pub(crate) enum Node<'a> {
     /// A container that is not kept as one text.
     Large(&'a Container),
 }
+
+/// An array's elements or an object's names, one after the other.
+pub(crate) type Items<'a, T> = Box<dyn Iterator<Item = T> + 'a>;
 
 impl<'a> Node<'a> {
     pub(crate) fn kind(self) -> Kind {
@@ -43,6 +46,48 @@ impl<'a> Node<'a> {
             },
             Self::Large(container) => container.items(),
         }
+    }
+
+    /// The elements of an array; none of anything else.
+    pub(crate) fn elements(self) -> Items<'a, Self> {
+        match self {
+            Self::Text(text) => Box::new(json::elements(text, 0).map(|span| Self::Text(&text[span]))),
+            Self::Large(container) => container.elements(),
+        }
+    }
+
+    /// The names, quoted, of an object's members; none of anything else.
+    pub(crate) fn names(self) -> Items<'a, &'a [u8]> {
+        match self {
+            Self::Text(text) => Box::new(json::members(text, 0).map(|member| &text[member.name])),
+            Self::Large(container) => container.names(),
+        }
+    }
+
+    /// Whether it is equal to a value sought.
+    pub(crate) fn is(self, sought: &Sought<'_>) -> bool {
+        match self {
+            Self::Text(text) => sought.is(text),
+            Self::Large(container) => sought.could_be(container.kind()) && sought.is(&container.text()),
+        }
+    }
+
+    /// The value that steps lead to, and the path there with every index counted from the start.
+    pub(crate) fn resolve(self, steps: &[Step]) -> Option<(Path, Self)> {
+        let mut node = self;
+        let mut resolved = Path::default();
+        for step in steps {
+            let step = match step {
+                Step::Index(index) if *index < 0 => {
+                    let index = node.items() as i64 + index;
+                    (index >= 0).then_some(Step::Index(index))?
+                }
+                step => step.clone(),
+            };
+            node = node.find(std::slice::from_ref(&step))?;
+            resolved = resolved.join(step);
+        }
+        Some((resolved, node))
     }
 
     /// The value that steps lead to. A name leads nowhere but in an object, an index nowhere but in an array.
@@ -85,6 +130,8 @@ pub(crate) enum Edit<'e> {
     Put { name: &'e Name, value: &'e [u8] },
     /// Values enter the array it is, before the element at an index or at the end.
     Insert { at: Option<usize>, values: &'e [Cow<'e, [u8]>] },
+    /// The elements of a range, which lies within it, leave the array it is.
+    Cut(Range<usize>),
 }
 
 /// A range of a text and what takes its place.
@@ -141,6 +188,10 @@ impl Edit<'_> {
                 Some(start) => Splice::new(start..json::skip(text, start), [*value]),
                 None => Splice::new(end..end, [comma, name, b":", value]),
             },
+            Self::Cut(range) => {
+                let run = json::elements(text, span.start).run(range);
+                Splice::new(run.map_or(end..end, |run| with_comma(text, run)), [])
+            }
             Self::Insert { values: [], .. } => Splice::new(end..end, []),
             Self::Insert { at, values } => {
                 match at.and_then(|at| json::element(text, span.start, at as i64)) {
@@ -168,7 +219,7 @@ pub(crate) fn separated<'e>(values: &'e [Cow<'_, [u8]>]) -> impl Iterator<Item =
     })
 }
 
-/// The range with the comma that goes along when an element or a member is removed.
+/// The range with the comma that goes along when elements or a member are removed.
 fn with_comma(text: &[u8], range: Range<usize>) -> Range<usize> {
     if text.get(range.end) == Some(&b',') {
         range.start..range.end + 1

@@ -58,6 +58,10 @@ struct Entry {
 }
 
 impl Policies {
+    pub const fn new() -> Self {
+        Self { entries: Vec::new(), changes: 0 }
+    }
+
     /// The policy with the longest prefix of `key`.
     pub fn find(&self, key: &[u8]) -> Option<&Policy> {
         self.find_entry(key).map(|entry| &entry.policy)

@@ -21,6 +21,24 @@ pub enum Value {
     Array(Vec<Value>),
 }
 
+impl Value {
+    /// Writes it as one reply.
+    pub fn write(&self, reply: &mut dyn Reply) {
+        match self {
+            Self::Null => reply.null(),
+            Self::Ok => reply.ok(),
+            Self::Integer(value) => reply.integer(*value),
+            Self::Bulk(value) => reply.bulk(value),
+            Self::Array(items) => {
+                reply.array(items.len());
+                for item in items {
+                    item.write(reply);
+                }
+            }
+        }
+    }
+}
+
 /// Records one reply.
 #[derive(Debug, Default)]
 pub struct Recorder {

@@ -19,6 +19,13 @@ enum Edit {
     Set(Vec<Step>, Json),
     Update(Vec<(Vec<Step>, Json)>),
     Append(Vec<Step>, Vec<Json>),
+    /// Appended where it is not there yet, to an array of at most so many elements.
+    AppendUnique(Vec<Step>, Vec<Json>, usize),
+    Insert(Vec<Step>, i64, Vec<Json>),
+    Remove(Vec<Step>, Json, usize),
+    Cut(Vec<Step>, i64, i64),
+    Unset(Vec<Vec<Step>>),
+    Clear(Vec<Step>),
     PopElement(Vec<Step>, i64),
     PopMember(Vec<Step>, &'static str),
     PopLast(Vec<Step>),
@@ -64,12 +71,26 @@ fn edit() -> impl Strategy<Value = Edit> {
         proptest::collection::vec((path(), value()), 1..4).prop_map(Edit::Update),
         (path(), proptest::collection::vec(value(), 1..4))
             .prop_map(|(path, values)| Edit::Append(path, values)),
+        (path(), proptest::collection::vec(value(), 1..4), 0..4_usize)
+            .prop_map(|(path, values, most)| Edit::AppendUnique(path, values, [0, 2, 500, 5000][most])),
+        (path(), index(), proptest::collection::vec(value(), 1..4))
+            .prop_map(|(path, index, values)| Edit::Insert(path, index, values)),
+        (path(), prop_oneof![value(), (0..1500_i64).prop_map(|number| json!(number * 1000))], 1..4_usize)
+            .prop_map(|(path, value, count)| Edit::Remove(path, value, count)),
+        (path(), index(), index()).prop_map(|(path, start, stop)| Edit::Cut(path, start, stop)),
+        proptest::collection::vec(path(), 1..5).prop_map(Edit::Unset),
+        path().prop_map(Edit::Clear),
         (path(), -4..4_i64).prop_map(|(path, index)| Edit::PopElement(path, index)),
         (path(), name()).prop_map(|(path, name)| Edit::PopMember(path, name)),
         path().prop_map(Edit::PopLast),
         (path(), any::<i64>()).prop_map(|(path, by)| Edit::Increment(path, by)),
         (object(), proptest::collection::vec(name(), 0..4)).prop_map(|(json, only)| Edit::Save(json, only)),
     ]
+}
+
+/// Near the ends of a small array, anywhere in a large one, or beyond.
+fn index() -> impl Strategy<Value = i64> {
+    prop_oneof![3 => -4..5_i64, 2 => -1600..1600_i64, 1 => proptest::sample::select(&[i64::MIN, i64::MAX][..])]
 }
 
 fn path_text(steps: &[Step]) -> String {
@@ -92,6 +113,26 @@ fn words(edit: &Edit) -> Vec<String> {
             let values = values.iter().map(Json::to_string);
             ["MODEL.APPEND".into(), key, path_text(path)].into_iter().chain(values).collect()
         }
+        Edit::AppendUnique(path, values, most) => {
+            let values = values.iter().map(Json::to_string);
+            let options = ["MAXLEN".into(), most.to_string(), "UNIQUE".into()];
+            ["MODEL.APPEND".into(), key, path_text(path)].into_iter().chain(values).chain(options).collect()
+        }
+        Edit::Insert(path, index, values) => {
+            let head = ["MODEL.INSERT".into(), key, path_text(path), index.to_string()];
+            head.into_iter().chain(values.iter().map(Json::to_string)).collect()
+        }
+        Edit::Remove(path, value, count) => {
+            let count = count.to_string();
+            vec!["MODEL.REMOVE".into(), key, path_text(path), value.to_string(), "COUNT".into(), count]
+        }
+        Edit::Cut(path, start, stop) => {
+            vec!["MODEL.CUT".into(), key, path_text(path), start.to_string(), stop.to_string()]
+        }
+        Edit::Unset(paths) => {
+            ["MODEL.UNSET".into(), key].into_iter().chain(paths.iter().map(|path| path_text(path))).collect()
+        }
+        Edit::Clear(path) => vec!["MODEL.CLEAR".into(), key, path_text(path)],
         Edit::PopElement(path, index) => vec!["MODEL.POP".into(), key, path_text(path), index.to_string()],
         Edit::PopMember(path, name) => {
             vec!["MODEL.POP".into(), key, path_text(path), json!(name).to_string()]
@@ -108,6 +149,43 @@ fn words(edit: &Edit) -> Vec<String> {
 fn position(len: usize, index: i64) -> Option<usize> {
     let at = if index < 0 { index + len as i64 } else { index };
     usize::try_from(at).ok().filter(|at| *at < len)
+}
+
+/// Where an index of a slice is in an array of a length.
+fn bound(len: usize, index: i64) -> usize {
+    let index = i128::from(index);
+    (if index < 0 { index + len as i128 } else { index }).clamp(0, len as i128) as usize
+}
+
+/// The value with its members in the order of their names: equal values become the same text.
+fn alike(json: &Json) -> String {
+    match json {
+        Json::Object(members) => {
+            let mut sorted: Vec<_> = members.iter().map(|(name, value)| (name, alike(value))).collect();
+            sorted.sort();
+            format!("object {sorted:?}")
+        }
+        Json::Array(elements) => format!("{:?}", elements.iter().map(alike).collect::<Vec<_>>()),
+        scalar => scalar.to_string(),
+    }
+}
+
+/// Stands where a value is to go, so that no index means another element before all are found.
+const GONE: &str = "this value is gone";
+
+fn remove_gone(json: &mut Json) {
+    let stays = |json: &Json| json != GONE;
+    match json {
+        Json::Object(members) => {
+            members.retain(|_, value| stays(value));
+            members.values_mut().for_each(remove_gone);
+        }
+        Json::Array(elements) => {
+            elements.retain(stays);
+            elements.iter_mut().for_each(remove_gone);
+        }
+        _ => {}
+    }
 }
 
 fn find<'j>(root: &'j mut Json, steps: &[Step]) -> Option<&'j mut Json> {
@@ -143,6 +221,47 @@ fn expected(before: &Json, edit: &Edit) -> Option<Json> {
             Json::String(text) => {
                 values.iter().try_for_each(|value| value.as_str().map(|more| text.push_str(more)))?;
             }
+            _ => return None,
+        },
+        Edit::AppendUnique(path, values, most) => {
+            let array = find(&mut json, path)?.as_array_mut()?;
+            for value in values {
+                if !array.iter().any(|other| alike(other) == alike(value)) {
+                    array.push(value.clone());
+                }
+            }
+            array.drain(..array.len().saturating_sub(*most));
+        }
+        Edit::Insert(path, index, values) => {
+            let array = find(&mut json, path)?.as_array_mut()?;
+            let at = bound(array.len(), *index);
+            array.splice(at..at, values.iter().cloned());
+        }
+        Edit::Remove(path, value, count) => {
+            let mut left = *count;
+            find(&mut json, path)?.as_array_mut()?.retain(|element| {
+                let goes = left > 0 && alike(element) == alike(value);
+                left -= usize::from(goes);
+                !goes
+            });
+        }
+        Edit::Cut(path, start, stop) => {
+            let array = find(&mut json, path)?.as_array_mut()?;
+            let (start, stop) = (bound(array.len(), *start), bound(array.len(), *stop));
+            array.drain(start..stop.max(start));
+        }
+        Edit::Unset(paths) => {
+            for path in paths {
+                if let Some(place) = find(&mut json, path) {
+                    *place = json!(GONE);
+                }
+            }
+            remove_gone(&mut json);
+        }
+        Edit::Clear(path) => match find(&mut json, path)? {
+            Json::Array(array) => array.clear(),
+            Json::Object(object) => object.clear(),
+            Json::String(text) => text.clear(),
             _ => return None,
         },
         Edit::PopElement(path, index) => {
@@ -200,7 +319,7 @@ fn start() -> impl Strategy<Value = Json> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(800))]
 
     #[test]
     fn the_text_is_the_references(start in start(), edits in proptest::collection::vec(edit(), 1..12)) {

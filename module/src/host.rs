@@ -21,11 +21,8 @@ pub(crate) fn run(
 ) -> Result<(), Error> {
     let names = 1 + usize::from(entry.command.subcommand.is_some());
     let words = &words[names..];
-    let args: Arguments<'_> = words.iter().map(|word| word.bytes()).collect();
-    // During a pause a reader leaves deadlines alone; writers are not let through by the server.
-    let decides = context.decides() && (entry.command.access.writes() || !context.must_not_replicate());
-    let mut server =
-        Server::new(context, words, &args, context.now(), entry.command.access, Part::Client { decides });
+    let args = arguments(words);
+    let mut server = Server::new(context, words, &args, context.now(), entry.command.access, Part::Client);
     execute(entry, &args, &mut server, answer)
 }
 
@@ -37,17 +34,23 @@ pub(crate) fn run_again(
     deadlines: &[u8],
     words: &[Word<'_>],
 ) -> Result<(), Error> {
-    let args: Arguments<'_> = words.iter().map(|word| word.bytes()).collect();
+    let args = arguments(words);
     let mut server = Server::new(context, words, &args, now, entry.command.access, Part::Replay);
     replay(entry, &args, deadlines, &mut server, &mut Discard)
 }
 
-type Arguments<'c> = SmallVec<[&'c [u8]; 8]>;
+fn arguments<'c>(words: &[Word<'c>]) -> SmallVec<[&'c [u8]; 8]> {
+    let mut args = SmallVec::new();
+    for word in words {
+        args.push(word.bytes());
+    }
+    args
+}
 
 /// Who asked for the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
-    Client { decides: bool },
+    Client,
     Replay,
 }
 
@@ -64,6 +67,7 @@ struct Server<'c> {
     words: &'c [Word<'c>],
     args: &'c [&'c [u8]],
     now: Time,
+    access: Access,
     part: Part,
     policies: Table,
     /// The key in use and the place of its argument. There is never a second one: two handles on one key, named
@@ -87,16 +91,17 @@ impl<'c> Server<'c> {
             Access::Configure => Table::Exclusive(policies::of_mut(database)),
             _ => Table::Shared(policies::of(database)),
         };
-        Self { context, words, args, now, part, policies, open: None, last: 0 }
+        Self { context, words, args, now, access, part, policies, open: None, last: 0 }
     }
 
     /// The place of the argument that is this very key.
     fn place(&mut self, key: &[u8]) -> usize {
-        let from_last = (self.last..self.args.len()).chain(0..self.last);
-        self.last = from_last
-            .into_iter()
-            .find(|at| ptr::eq(self.args[*at], key))
-            .expect("a command names keys by its own arguments");
+        let is_key = |arg: &&[u8]| ptr::eq(*arg, key);
+        let (before, from_last) = self.args.split_at(self.last);
+        self.last = match from_last.iter().position(is_key) {
+            Some(at) => self.last + at,
+            None => before.iter().position(is_key).expect("a command names keys by its own arguments"),
+        };
         self.last
     }
 
@@ -105,21 +110,20 @@ impl<'c> Server<'c> {
         self.words[place]
     }
 
+    fn is_open(&self, key: &[u8]) -> bool {
+        self.open.as_ref().is_some_and(|(at, _)| ptr::eq(self.args[*at], key))
+    }
+
     /// The key, open for at least this.
     fn key(&mut self, key: &[u8], mode: Mode) -> Result<&mut Key<'c>, Error> {
-        let place = self.place(key);
-        let suffices = |(at, key): &(usize, Key<'_>)| *at == place && key.allows(mode);
-        if !self.open.as_ref().is_some_and(suffices) {
+        let suffices = self.is_open(key) && self.open.as_ref().is_some_and(|(_, open)| open.allows(mode));
+        if !suffices {
             // Closed before it is opened again: what a writer did reaches the server first.
             self.open = None;
+            let place = self.place(key);
             self.open = Some((place, Key::open(self.context, self.words[place], mode)?));
         }
         Ok(&mut self.open.as_mut().expect("it was just opened").1)
-    }
-
-    fn is_open(&mut self, key: &[u8]) -> bool {
-        let place = self.place(key);
-        self.open.as_ref().is_some_and(|(at, _)| *at == place)
     }
 
     /// Carries out what was decided about a key's deadline.
@@ -129,7 +133,7 @@ impl<'c> Server<'c> {
             Deadline::Move { to, .. } => Some(to),
             Deadline::Clear => None,
         };
-        self.key(touched.key, Mode::Write)
+        self.key(touched.key, Mode::Again)
             .expect("a key that was touched holds a document")
             .set_deadline(deadline);
     }
@@ -153,18 +157,25 @@ impl<'c> Server<'c> {
             self.context.replicate(APPLY, &words, Audience::Everyone);
             return;
         }
-        let moved: SmallVec<[(Word<'c>, Text); 1]> = done
+        let moved: SmallVec<[(Word<'c>, Time); 1]> = done
             .touched
             .iter()
             .filter_map(|touched| match touched.deadline {
-                Deadline::Move { to, .. } => Some((self.word(touched.key), Text::number(to))),
+                Deadline::Move { to, .. } => Some((self.word(touched.key), to)),
                 Deadline::Keep | Deadline::Clear => None,
             })
             .collect();
-        if !moved.is_empty() {
-            let words: SmallVec<[Word<'_>; 2]> =
-                moved.iter().flat_map(|(key, to)| [*key, to.word()]).collect();
-            self.context.replicate(EXPIREAT, &words, Audience::Everyone);
+        match moved.as_slice() {
+            [] => {}
+            // The most frequent of all: without strings of our own, and without an array.
+            [(key, to)] => self.context.replicate_moment(EXPIREAT, *key, *to),
+            several => {
+                let moments: Vec<Text> = several.iter().map(|(_, to)| Text::number(*to)).collect();
+                let keys = several.iter().map(|(key, _)| *key);
+                let words: Vec<Word<'_>> =
+                    keys.zip(&moments).flat_map(|(key, to)| [key, to.word()]).collect();
+                self.context.replicate(EXPIREAT, &words, Audience::Everyone);
+            }
         }
     }
 
@@ -199,7 +210,18 @@ impl Host for Server<'_> {
     }
 
     fn decides(&self) -> bool {
-        self.part == Part::Client { decides: true }
+        // During a pause a reader leaves deadlines alone; writers are not let through by the server.
+        self.part == Part::Client
+            && self.context.decides()
+            && (self.access.writes() || !self.context.must_not_replicate())
+    }
+
+    fn permits(&mut self, words: &[&[u8]]) -> Result<(), Error> {
+        let first = self.place(words[0]);
+        if self.part == Part::Replay || self.context.permits(&self.words[first..first + words.len()]) {
+            return Ok(());
+        }
+        Err(Error::NoPermission { command: String::from_utf8_lossy(words[0]).into_owned() })
     }
 
     fn read(&mut self, key: &[u8]) -> Result<Option<&Document>, Error> {
@@ -207,7 +229,8 @@ impl Host for Server<'_> {
     }
 
     fn edit(&mut self, key: &[u8]) -> Result<Option<&mut Document>, Error> {
-        Ok(self.key(key, Mode::Write)?.document_mut())
+        let mode = if self.is_open(key) { Mode::Again } else { Mode::Write };
+        Ok(self.key(key, mode)?.document_mut())
     }
 
     fn insert(&mut self, key: &[u8], document: Document) -> Result<(), Error> {
@@ -220,8 +243,8 @@ impl Host for Server<'_> {
     }
 
     fn deadline(&mut self, key: &[u8]) -> Option<Time> {
-        // Opened again, and for reading, the key would count as looked up twice.
-        let mode = if self.is_open(key) { Mode::Read } else { Mode::Write };
+        // A command that names several keys has looked this one up and closed it.
+        let mode = if self.is_open(key) { Mode::Read } else { Mode::Again };
         self.key(key, mode).ok()?.deadline()
     }
 

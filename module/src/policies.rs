@@ -6,7 +6,6 @@
 use std::cell::{Ref, RefMut};
 use std::collections::BTreeMap;
 use std::ffi::CStr;
-use std::sync::LazyLock;
 
 use rapyer_engine::{Error, Policies};
 
@@ -18,13 +17,16 @@ pub(crate) const POLICIES: &CStr = c"MODEL._POLICIES";
 /// How long to wait before looking again whether a pause is over.
 const PAUSE_POLL_MS: i64 = 100;
 
-static TABLES: LazyLock<ServerCell<Tables>> = LazyLock::new(|| ServerCell::new(Tables::default()));
+static TABLES: ServerCell<Tables> =
+    ServerCell::new(Tables { by_database: BTreeMap::new(), none: Policies::new(), incoming: None });
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tables {
     by_database: BTreeMap<i32, Policies>,
     /// What a database without policies has.
     none: Policies,
+    /// What a replica is being sent while it goes on serving what it has.
+    incoming: Option<BTreeMap<i32, Policies>>,
 }
 
 impl Tables {
@@ -50,13 +52,31 @@ pub(crate) fn of_mut(database: i32) -> RefMut<'static, Policies> {
 
 /// Puts a saved table in the place of a database's policies.
 pub(crate) fn replace(database: i32, payload: &[u8]) -> Result<(), Error> {
-    *of_mut(database) = Policies::from_bytes(payload)?;
+    let policies = Policies::from_bytes(payload)?;
+    let tables = &mut *TABLES.borrow_mut();
+    tables.incoming.as_mut().unwrap_or(&mut tables.by_database).insert(database, policies);
     Ok(())
 }
 
 /// Loading replaces everything: what the data to be loaded does not bring is gone.
 pub(crate) fn loading_starts() {
-    TABLES.borrow_mut().by_database.clear();
+    let tables = &mut *TABLES.borrow_mut();
+    tables.incoming.as_mut().unwrap_or(&mut tables.by_database).clear();
+}
+
+/// What is loaded from here on stays aside until it is complete.
+pub(crate) fn loading_aside_starts() {
+    TABLES.borrow_mut().incoming = Some(BTreeMap::new());
+}
+
+/// What was loaded aside takes the place of what there is, if it is complete.
+pub(crate) fn loading_aside_ends(complete: bool) {
+    let tables = &mut *TABLES.borrow_mut();
+    if let Some(incoming) = tables.incoming.take()
+        && complete
+    {
+        tables.by_database = incoming;
+    }
 }
 
 pub(crate) fn save(saver: &mut Saver) {
@@ -97,10 +117,18 @@ pub(crate) fn load(loader: &mut Loader, encoding: i32) -> Result<(), String> {
     Ok(())
 }
 
-/// Appends the policies to the append-only file, behind the rewrite that the new child process may be writing.
+/// A rewrite of the append-only file has begun. Nothing else that a child process does wants policies appended:
+/// Valkey gives up a migration of slots when a module replicates what belongs to no slot.
+pub(crate) fn rewrite_starts(context: Context<'_>) {
+    if context.rewrites_append_only_file() {
+        append_behind_rewrite(context);
+    }
+}
+
+/// Appends the policies to the append-only file, behind what the child process writes.
 ///
 /// The parent does it: the file that a child writes has no place for them where there are no documents.
-pub(crate) fn append_behind_rewrite(context: Context<'_>) {
+fn append_behind_rewrite(context: Context<'_>) {
     let tables = TABLES.borrow();
     if tables.used().next().is_none() || !context.keeps_append_only_file() {
         return;

@@ -6,7 +6,7 @@ use rapyer_engine::Groups;
 use rapyer_engine::command::{Access, Command, Entry, Keys, TABLE, entries};
 use redis_module::raw;
 
-use crate::ffi::{Commands, Context, Description, KeySpec, Positions};
+use crate::ffi::{Commands, Context, Description, FindKeys, KeySpec, Positions};
 use crate::replay;
 
 /// The ACL category of all our commands.
@@ -45,11 +45,7 @@ fn client_command(commands: Commands<'_>, entry: Entry) -> Result<(), String> {
         &Description {
             summary: command.summary,
             arity: command.arity(),
-            keys: (command.keys != Keys::None).then(|| KeySpec {
-                first: first_key(command),
-                rest: command.keys == Keys::All,
-                flags: key_flags(command),
-            }),
+            keys: key_specs(command),
             arguments: command.arguments().filter(|argument| !twin || argument.name != "NOREFRESH").collect(),
         },
     )?;
@@ -60,8 +56,10 @@ fn container(commands: Commands<'_>, entry: Entry) -> Result<(), String> {
     let name = entry.name().to_ascii_lowercase();
     commands.container(&name)?;
     let summary = format!("A container for {} commands", entry.name());
-    commands
-        .describe(&name, &Description { summary: &summary, arity: -2, keys: None, arguments: Vec::new() })?;
+    commands.describe(
+        &name,
+        &Description { summary: &summary, arity: -2, keys: Vec::new(), arguments: Vec::new() },
+    )?;
     commands.categorize(&name, "slow", CATEGORY)
 }
 
@@ -83,6 +81,27 @@ fn categories(access: Access) -> &'static str {
     }
 }
 
+/// The keys of a command and what it does to them.
+fn key_specs(command: &Command) -> Vec<KeySpec> {
+    let first = first_key(command);
+    let spec = |first, find, flags| KeySpec { first, find, flags };
+    match command.keys {
+        Keys::None => Vec::new(),
+        Keys::First => vec![spec(first, FindKeys::One, key_flags(command))],
+        Keys::FromTo => vec![
+            spec(first, FindKeys::One, raw::REDISMODULE_CMD_KEY_RO | raw::REDISMODULE_CMD_KEY_ACCESS),
+            spec(first + 1, FindKeys::One, raw::REDISMODULE_CMD_KEY_OW | raw::REDISMODULE_CMD_KEY_UPDATE),
+        ],
+        Keys::All => vec![spec(first, FindKeys::Rest, key_flags(command))],
+        // A batch may do anything to them.
+        Keys::Counted => vec![spec(
+            first,
+            FindKeys::Counted,
+            raw::REDISMODULE_CMD_KEY_RW | raw::REDISMODULE_CMD_KEY_ACCESS | raw::REDISMODULE_CMD_KEY_UPDATE,
+        )],
+    }
+}
+
 /// What the command does to its keys, which is what an ACL's key permissions look at: whether it tells what is
 /// there, and one of inserting, updating and deleting.
 fn key_flags(command: &Command) -> u32 {
@@ -95,7 +114,7 @@ fn key_flags(command: &Command) -> u32 {
     }
     let effect = if groups.contains(Groups::ERASE) {
         raw::REDISMODULE_CMD_KEY_DELETE
-    } else if groups.contains(Groups::APPEND) || groups == Groups::CREATE {
+    } else if groups.contains(Groups::APPEND) || groups.difference(Groups::LOOKING) == Groups::CREATE {
         raw::REDISMODULE_CMD_KEY_INSERT
     } else {
         raw::REDISMODULE_CMD_KEY_UPDATE
@@ -108,15 +127,18 @@ fn key_flags(command: &Command) -> u32 {
     raw::REDISMODULE_CMD_KEY_RW | effect | told
 }
 
-fn first_key(command: &Command) -> usize {
-    1 + usize::from(command.subcommand.is_some())
+/// Where the first key is, or the number of them, counted from the command's name.
+fn first_key(command: &Command) -> i32 {
+    1 + i32::from(command.subcommand.is_some())
 }
 
 fn positions(command: &Command) -> Positions {
-    let first = first_key(command) as i32;
+    let first = first_key(command);
     match command.keys {
-        Keys::None => (0, 0, 0),
+        // Where a count says how many there are, only the key spec can tell.
+        Keys::None | Keys::Counted => (0, 0, 0),
         Keys::First => (first, first, 1),
+        Keys::FromTo => (first, first + 1, 1),
         Keys::All => (first, -1, 1),
     }
 }

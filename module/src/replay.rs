@@ -4,7 +4,7 @@
 
 use std::ffi::CStr;
 
-use rapyer_engine::command::{Entry, Keys, TABLE};
+use rapyer_engine::command::{Entry, TABLE};
 use rapyer_engine::{Error, Time};
 
 use crate::ffi::{Answer, Context, Handler, Key, Mode, Positions, Word};
@@ -91,12 +91,12 @@ fn apply(context: Context<'_>, words: &[Word<'_>]) -> Result<(), Error> {
 const APPLIED: usize = 3;
 
 fn applied_keys(words: &[Word<'_>]) -> Vec<usize> {
+    let Some(entry) = words.get(APPLIED).and_then(|name| named(name.bytes())) else {
+        return Vec::new();
+    };
     let first = APPLIED + 1;
-    match words.get(APPLIED).and_then(|name| named(name.bytes())).map(|entry| entry.command.keys) {
-        Some(Keys::First) if words.len() > first => vec![first],
-        Some(Keys::All) => (first..words.len()).collect(),
-        _ => Vec::new(),
-    }
+    let args: Vec<&[u8]> = words[first..].iter().map(|word| word.bytes()).collect();
+    entry.command.keys.range(&args).map(|at| first + at).collect()
 }
 
 /// The row of `APPEND` or `TTL|SET`.

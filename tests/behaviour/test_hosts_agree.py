@@ -59,6 +59,8 @@ value = st.one_of(
         ]
     ),
 )
+operator = st.sampled_from(["EQ", "NE", "LT", "LE", "GT", "ge"])
+index = st.sampled_from(["0", "1", "-1", "-2", "9", "-9", "9223372036854775807", "x"])
 condition = st.sampled_from([(), (), (), ("NX",), ("XX",), ("NOREFRESH",), ("EXPECT-POLICY",), ("NX", "XX")])
 which = st.sampled_from(
     [(), (), ("0",), ("-1",), ("7",), ('"x.y"',), ('"list"',), ("99999999999999999999",), ("x",)]
@@ -78,7 +80,27 @@ commands: st.SearchStrategy[Command] = st.one_of(
     command("MODEL.UPDATE", key, path, value, path, value),
     command("MODEL.APPEND", key, path, value),
     command("MODEL.APPEND", key, path, value, value),
+    command("MODEL.APPEND", key, path, value, st.just("MAXLEN"), st.just("2"), st.just("UNIQUE")),
+    command("MODEL.UPDATE", key, path, value, path, value, st.just("WHERE"), path, operator, value),
+    command("MODEL.SET", key, path, value, st.just("IFVERSION"), st.sampled_from("1234")),
     command("MODEL.INCRBY", key, path, scalar),
+    command("MODEL.INCRBY", key, path, scalar, st.just("MAX"), scalar),
+    command("MODEL.INSERT", key, path, index, value, value),
+    st.builds(
+        lambda head, tail: (*head, *tail),
+        command("MODEL.REMOVE", key, path, value),
+        st.sampled_from([(), ("COUNT", "2")]),
+    ),
+    command("MODEL.CUT", key, path, index, index),
+    command("MODEL.UNSET", key, path, path),
+    command("MODEL.CLEAR", key, path),
+    command("MODEL.LEN", key, path),
+    command("MODEL.TYPE", key, path),
+    command("MODEL.KEYS", key),
+    command("MODEL.CONTAINS", key, path, value),
+    command("MODEL.GETORCREATE", key, value),
+    command("MODEL.COPY", key, key),
+    command("MODEL.COPY", key, key, st.just("REPLACE")),
     command("MODEL.GET", key, path),
     command("MODEL.GET", key, path, path),
     command("MODEL.MGET", key, key),

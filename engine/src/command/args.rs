@@ -33,9 +33,13 @@ pub enum Kind {
 
 pub(super) const NOREFRESH: &str = "NOREFRESH";
 pub(super) const EXPECT_POLICY: &str = "EXPECT-POLICY";
+pub(super) const IFVERSION: &str = "IFVERSION";
 
 static NOREFRESH_ARG: Arg = Arg::token(NOREFRESH).optional();
 static EXPECT_POLICY_ARG: Arg = Arg::token(EXPECT_POLICY).optional();
+static IFVERSION_ARG: Arg =
+    Arg::new("expected", Kind::Block(&[Arg::token(IFVERSION), Arg::new("version", Kind::Integer)]))
+        .optional();
 
 impl Arg {
     pub const fn new(name: &'static str, kind: Kind) -> Self {
@@ -113,7 +117,11 @@ impl std::fmt::Display for Arg {
 impl Command {
     /// Every argument, the common options included.
     pub fn arguments(&self) -> impl Iterator<Item = &'static Arg> {
-        let common = [(self.norefresh, &NOREFRESH_ARG), (self.creates, &EXPECT_POLICY_ARG)];
+        let common = [
+            (self.ifversion, &IFVERSION_ARG),
+            (self.norefresh, &NOREFRESH_ARG),
+            (self.creates, &EXPECT_POLICY_ARG),
+        ];
         self.args.iter().chain(common.into_iter().filter_map(|(takes, arg)| takes.then_some(arg)))
     }
 
@@ -148,6 +156,20 @@ impl<'a> Args<'a> {
             .ok_or_else(|| Error::argument(b"", "an option's value is missing at the end of the command"))?;
         self.rest = rest;
         Ok(first)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// The next `count` words.
+    pub(super) fn take(&mut self, count: usize) -> Result<&'a [&'a [u8]], Error> {
+        let (words, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or_else(|| Error::argument(b"", "the command ends before the words it announces"))?;
+        self.rest = rest;
+        Ok(words)
     }
 
     /// Everything that is left.

@@ -1,29 +1,34 @@
-//! Commands on arrays, objects and strings: APPEND, POP.
+//! Commands on arrays, objects and strings: APPEND, INSERT, POP, REMOVE, CUT, CLEAR.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use super::{Access, Arg, Call, Command, Keys, Kind};
+use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
 use crate::host::Effect;
-use crate::json::{self, Kind as Json};
+use crate::json::{self, Kind as Json, Sought};
 use crate::node::{Edit, Node};
 use crate::path::{Name, Path, Step};
-use crate::{Error, Groups};
+use crate::{Document, Error, Groups};
 
 pub(super) static APPEND: Command = Command {
     name: "APPEND",
     subcommand: None,
-    summary: "Appends elements to an array, or text to a string.",
+    summary: "Appends elements to an array, or text to a string; UNIQUE leaves out elements that are there, MAXLEN \
+              then drops the first ones of an array that is longer.",
     access: Access::Grow,
     groups: Groups::UPDATE.union(Groups::APPEND),
     below: None,
     keys: Keys::First,
     args: &[
-        Arg::new("key", Kind::Key),
-        Arg::new("path", Kind::Path),
+        KEY,
+        PATH,
         Arg::new("json", Kind::Json).multiple(),
+        Arg::new("most", Kind::Block(&[Arg::token("MAXLEN"), Arg::new("length", Kind::Integer)])).optional(),
+        Arg::token("UNIQUE").optional(),
     ],
     norefresh: true,
     creates: false,
+    ifversion: true,
     reply: "the new length: elements, or characters",
     run: append,
 };
@@ -35,21 +40,61 @@ fn append(call: &mut Call<'_>) -> Result<(), Error> {
     while let Some(value) = call.args.optional_json(&APPEND, path.depth() + 1)? {
         values.push(value);
     }
-    call.end()?;
-    let document = call.host.edit(key)?.ok_or(Error::NoKey)?;
-    let length = document.edit(path.steps(), |node| match node.kind() {
-        Json::Array => Ok((node.items() + values.len(), Some(Edit::Insert { at: None, values: &values }))),
-        Json::String => {
-            let text = append_text(&node.text(), &path, &values)?;
-            Ok((json::string_chars(&text), Some(Edit::Set(text.into()))))
+    let (mut most, mut unique) = (None, false);
+    while let Some(option) = call.option()? {
+        if option == "UNIQUE" {
+            unique = true;
+        } else {
+            most = Some(call.args.integer(0..=i64::MAX, "MAXLEN takes a whole number, at least 0")? as usize);
         }
-        found => Err(Error::bad_type(&path, "an array or a string", found)),
+    }
+    let document = call.edit(key)?;
+    if unique || most.is_some() {
+        let array = array_at(document, &path)?;
+        if unique {
+            retain_new(array, &mut values);
+        }
+    }
+    let before = document.header().version;
+    let length = document.edit_once(|document| {
+        let length = document.edit(path.steps(), |node| match node.kind() {
+            Json::Array => {
+                let edit = Edit::Insert { at: None, values: &values };
+                Ok((node.items() + values.len(), (!values.is_empty()).then_some(edit)))
+            }
+            Json::String => {
+                let text = append_text(&node.text(), &path, &values)?;
+                Ok((json::string_chars(&text), Some(Edit::Set(text.into()))))
+            }
+            found => Err(Error::bad_type(&path, "an array or a string", found)),
+        })?;
+        let length = length.ok_or_else(|| Error::no_path(&path))?;
+        let surplus = most.map_or(0, |most| length.saturating_sub(most));
+        if surplus > 0 {
+            document.edit(path.steps(), |_| Ok(((), Some(Edit::Cut(0..surplus)))))?;
+        }
+        Ok(length - surplus)
     })?;
-    let length = length.ok_or_else(|| Error::no_path(&path))?;
     let header = document.header();
-    call.touch(key, Effect::Changed, header);
+    // What was there already keeps the document alive all the same; nothing was written then.
+    let effect = if header.version == before { Effect::Read } else { Effect::Changed };
+    call.touch(key, effect, header);
     call.reply.integer(length as i64);
     Ok(())
+}
+
+/// Leaves the values that are new to an array, each once.
+pub(super) fn retain_new(array: Node<'_>, values: &mut Vec<Cow<'_, [u8]>>) {
+    let mut at = 0;
+    while let Some(value) = values.get(at) {
+        let sought = Sought::new(value);
+        let known = values[..at].iter().any(|value| sought.is(value));
+        if known || array.elements().any(|element| element.is(&sought)) {
+            values.remove(at);
+        } else {
+            at += 1;
+        }
+    }
 }
 
 /// The string `text` with the content of further ones.
@@ -65,6 +110,64 @@ fn append_text(text: &[u8], path: &Path, values: &[Cow<'_, [u8]>]) -> Result<Vec
     Ok(text)
 }
 
+pub(super) static INSERT: Command = Command {
+    name: "INSERT",
+    subcommand: None,
+    summary: "Inserts elements into an array before an index, one beyond the array's ends meaning the end.",
+    access: Access::Grow,
+    groups: Groups::UPDATE.union(Groups::APPEND),
+    below: None,
+    keys: Keys::First,
+    args: &[KEY, PATH, Arg::new("index", Kind::Integer), Arg::new("json", Kind::Json).multiple()],
+    norefresh: true,
+    creates: false,
+    ifversion: true,
+    reply: "the new length",
+    run: insert,
+};
+
+fn insert(call: &mut Call<'_>) -> Result<(), Error> {
+    let key = call.args.word()?;
+    let path = call.args.path()?;
+    let index = call.args.integer(i64::MIN..=i64::MAX, INDEX)?;
+    let mut values = vec![call.args.json(path.depth() + 1)?];
+    while let Some(value) = call.args.optional_json(&INSERT, path.depth() + 1)? {
+        values.push(value);
+    }
+    call.end()?;
+    let document = call.edit(key)?;
+    let length = array_at(document, &path)?.items();
+    let at = Some(bound(index, length)).filter(|at| *at < length);
+    document.edit(path.steps(), |_| Ok(((), Some(Edit::Insert { at, values: &values }))))?;
+    let header = document.header();
+    call.touch(key, Effect::Changed, header);
+    call.reply.integer((length + values.len()) as i64);
+    Ok(())
+}
+
+const INDEX: &str = "an index is a whole number of 64 bits";
+
+/// Where an index of a slice is in an array of a length, as in Python: from the end if negative, within it anyway.
+fn bound(index: i64, length: usize) -> usize {
+    let index = if index < 0 { index.saturating_add(length as i64).max(0) } else { index };
+    usize::try_from(index).map_or(length, |index| index.min(length))
+}
+
+fn array_at<'d>(document: &'d Document, path: &Path) -> Result<Node<'d>, Error> {
+    let node = document.root().find(path.steps()).ok_or_else(|| Error::no_path(path))?;
+    if node.kind() == Json::Array { Ok(node) } else { Err(Error::bad_type(path, "an array", node.kind())) }
+}
+
+/// Takes the elements of ranges, in their order, out of an array, as one write.
+fn cut_all(document: &mut Document, path: &Path, ranges: &[Range<usize>]) -> Result<(), Error> {
+    document.edit_once(|document| {
+        // The last one first: what is before it stays where it is.
+        ranges.iter().rev().try_for_each(|range| {
+            document.edit(path.steps(), |_| Ok(((), Some(Edit::Cut(range.clone()))))).map(drop)
+        })
+    })
+}
+
 pub(super) static POP: Command = Command {
     name: "POP",
     subcommand: None,
@@ -73,13 +176,10 @@ pub(super) static POP: Command = Command {
     groups: Groups::READ.union(Groups::UPDATE).union(Groups::ERASE),
     below: None,
     keys: Keys::First,
-    args: &[
-        Arg::new("key", Kind::Key),
-        Arg::new("path", Kind::Path),
-        Arg::new("index|name", Kind::Json).optional(),
-    ],
+    args: &[KEY, PATH, Arg::new("index|name", Kind::Json).optional()],
     norefresh: true,
     creates: false,
+    ifversion: true,
     reply: "JSON text, nil where there is nothing; an object without a name: [name, value] of its last member",
     run: pop,
 };
@@ -89,7 +189,7 @@ fn pop(call: &mut Call<'_>) -> Result<(), Error> {
     let path = call.args.path()?;
     let which = call.args.optional_json(&POP, 0)?;
     call.end()?;
-    let document = call.host.edit(key)?.ok_or(Error::NoKey)?;
+    let document = call.edit(key)?;
     let container = document.root().find(path.steps()).ok_or_else(|| Error::no_path(&path))?;
     let (step, last) = match container.kind() {
         Json::Array => (element(which.as_deref())?, None),
@@ -135,4 +235,142 @@ fn member(object: Node<'_>, which: Option<&[u8]>) -> Result<(Option<Step>, Optio
         return Err(Error::argument(name, "a member of an object is popped by its name, a JSON string"));
     }
     Ok((Some(Step::Name(name.into())), None))
+}
+
+pub(super) static REMOVE: Command = Command {
+    name: "REMOVE",
+    subcommand: None,
+    summary: "Removes the first elements of an array that are equal to a value.",
+    access: Access::Write,
+    groups: Groups::UPDATE.union(Groups::ERASE),
+    below: None,
+    keys: Keys::First,
+    args: &[
+        KEY,
+        PATH,
+        Arg::new("json", Kind::Json),
+        Arg::new("most", Kind::Block(&[Arg::token("COUNT"), Arg::new("count", Kind::Integer)])).optional(),
+    ],
+    norefresh: true,
+    creates: false,
+    ifversion: true,
+    reply: "how many were removed, at most one without COUNT",
+    run: remove,
+};
+
+fn remove(call: &mut Call<'_>) -> Result<(), Error> {
+    let key = call.args.word()?;
+    let path = call.args.path()?;
+    let value = call.args.json(0)?;
+    let mut most = 1;
+    while call.option()?.is_some() {
+        most = call.args.integer(1..=i64::MAX, "COUNT takes a whole number, at least 1")?;
+    }
+    let document = call.edit(key)?;
+    let sought = Sought::new(&value);
+    let places = array_at(document, &path)?.elements().enumerate().filter(|(_, element)| element.is(&sought));
+    let ranges = runs(places.map(|(at, _)| at).take(usize::try_from(most).unwrap_or(usize::MAX)));
+    let removed: usize = ranges.iter().map(ExactSizeIterator::len).sum();
+    if removed > 0 {
+        cut_all(document, &path, &ranges)?;
+        let header = document.header();
+        call.touch(key, Effect::Changed, header);
+    }
+    call.reply.integer(removed as i64);
+    Ok(())
+}
+
+/// Places in their order as ranges of neighbours.
+fn runs(places: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for place in places {
+        match runs.last_mut() {
+            Some(run) if run.end == place => run.end += 1,
+            _ => runs.push(place..place + 1),
+        }
+    }
+    runs
+}
+
+pub(super) static CUT: Command = Command {
+    name: "CUT",
+    subcommand: None,
+    summary: "Removes the elements of an array from one index up to another, which stays, as Python's slices go.",
+    access: Access::Write,
+    groups: Groups::UPDATE.union(Groups::ERASE),
+    below: None,
+    keys: Keys::First,
+    args: &[KEY, PATH, Arg::new("start", Kind::Integer), Arg::new("stop", Kind::Integer)],
+    norefresh: true,
+    creates: false,
+    ifversion: true,
+    reply: "how many were removed",
+    run: cut,
+};
+
+fn cut(call: &mut Call<'_>) -> Result<(), Error> {
+    let key = call.args.word()?;
+    let path = call.args.path()?;
+    let start = call.args.integer(i64::MIN..=i64::MAX, INDEX)?;
+    let stop = call.args.integer(i64::MIN..=i64::MAX, INDEX)?;
+    call.end()?;
+    let document = call.edit(key)?;
+    let length = array_at(document, &path)?.items();
+    let range = bound(start, length)..bound(stop, length);
+    let removed = range.len();
+    if removed > 0 {
+        cut_all(document, &path, &[range])?;
+        let header = document.header();
+        call.touch(key, Effect::Changed, header);
+    }
+    call.reply.integer(removed as i64);
+    Ok(())
+}
+
+pub(super) static CLEAR: Command = Command {
+    name: "CLEAR",
+    subcommand: None,
+    summary: "Empties an array, an object or a string.",
+    access: Access::Write,
+    groups: Groups::UPDATE.union(Groups::ERASE),
+    below: None,
+    keys: Keys::First,
+    args: &[KEY, PATH],
+    norefresh: true,
+    creates: false,
+    ifversion: true,
+    reply: "how many elements, members or characters were removed",
+    run: clear,
+};
+
+fn clear(call: &mut Call<'_>) -> Result<(), Error> {
+    let key = call.args.word()?;
+    let path = call.args.path()?;
+    call.end()?;
+    let document = call.edit(key)?;
+    let removed = document.edit(path.steps(), |node| {
+        let empty: &[u8] = match node.kind() {
+            Json::Array => b"[]",
+            Json::Object => b"{}",
+            _ => b"\"\"",
+        };
+        let length = length(node, &path)?;
+        Ok((length, (length > 0).then_some(Edit::Set(empty.into()))))
+    })?;
+    let removed = removed.ok_or_else(|| Error::no_path(&path))?;
+    if removed > 0 {
+        let header = document.header();
+        call.touch(key, Effect::Changed, header);
+    }
+    call.reply.integer(removed as i64);
+    Ok(())
+}
+
+/// How many elements, members or characters a value has.
+pub(super) fn length(node: Node<'_>, path: &Path) -> Result<usize, Error> {
+    match node.kind() {
+        Json::Array | Json::Object => Ok(node.items()),
+        Json::String => Ok(json::string_chars(&node.text())),
+        found => Err(Error::bad_type(path, "an array, an object or a string", found)),
+    }
 }

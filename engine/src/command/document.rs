@@ -1,21 +1,14 @@
-//! Commands on documents and members: CREATE, SAVE, SET, GET, MGET, UPDATE, DEL.
+//! Commands on whole documents: CREATE, SAVE, MGET, GETORCREATE, COPY, DEL.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use smallvec::SmallVec;
-
-use super::args::exclusive;
-use super::{Access, Arg, Call, Command, Keys, Kind};
+use super::assign::{assign_all, remove};
+use super::{Access, Arg, Call, Command, KEY, Keys, Kind, NX, XX};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
-use crate::node::{Edit, Node};
 use crate::path::{Path, Step};
 use crate::{Document, Error, Groups};
-
-const KEY: Arg = Arg::new("key", Kind::Key);
-const NX: Arg = Arg::token("NX");
-const XX: Arg = Arg::token("XX");
 
 pub(super) static CREATE: Command = Command {
     name: "CREATE",
@@ -28,6 +21,7 @@ pub(super) static CREATE: Command = Command {
     args: &[KEY, Arg::new("json", Kind::Json), NX.optional()],
     norefresh: true,
     creates: true,
+    ifversion: true,
     reply: "OK; nil when there is a document and NX was given",
     run: create,
 };
@@ -45,8 +39,13 @@ fn create(call: &mut Call<'_>) -> Result<(), Error> {
 }
 
 /// Makes `text` the whole document under `key`, unless `NX` or `XX` forbids it; whether it did.
-fn put<'a>(call: &mut Call<'a>, key: &'a [u8], text: &[u8], condition: Option<&str>) -> Result<bool, Error> {
-    match (call.host.edit(key)?, condition) {
+pub(super) fn put<'a>(
+    call: &mut Call<'a>,
+    key: &'a [u8],
+    text: &[u8],
+    condition: Option<&str>,
+) -> Result<bool, Error> {
+    match (call.try_edit(key)?, condition) {
         (Some(_), Some("NX")) | (None, Some("XX")) => return Ok(false),
         (Some(document), _) => {
             document.replace(text)?;
@@ -91,6 +90,7 @@ pub(super) static SAVE: Command = Command {
     ],
     norefresh: true,
     creates: true,
+    ifversion: true,
     reply: "OK; nil when there is no document and XX was given",
     run: save,
 };
@@ -113,9 +113,10 @@ fn save(call: &mut Call<'_>) -> Result<(), Error> {
         return Ok(());
     };
     need_object(json::kind(&text))?;
-    match call.host.edit(key)? {
+    match call.try_edit(key)? {
         Some(document) => {
             need_object(document.root().kind())?;
+            document.break_up();
             // Saving without a change keeps a document alive all the same; nothing was written then.
             let changed = document.edit_once(|document| save_members(document, &text, &only))?;
             let header = document.header();
@@ -172,180 +173,6 @@ fn member_path(name: &[u8]) -> Path {
     Path::default().join(Step::Name(name.into()))
 }
 
-pub(super) static SET: Command = Command {
-    name: "SET",
-    subcommand: None,
-    summary: "Sets the value at a path; a member that is missing is added.",
-    access: Access::Grow,
-    groups: Groups::CREATE.union(Groups::UPDATE),
-    below: Some(Groups::UPDATE),
-    keys: Keys::First,
-    args: &[
-        KEY,
-        Arg::new("path", Kind::Path),
-        Arg::new("json", Kind::Json),
-        Arg::new("condition", Kind::OneOf(&[NX, XX])).optional(),
-    ],
-    norefresh: true,
-    creates: true,
-    reply: "OK; nil when NX or XX is not met",
-    run: set,
-};
-
-fn set(call: &mut Call<'_>) -> Result<(), Error> {
-    let key = call.args.word()?;
-    let path = call.args.path()?;
-    let value = call.args.json(path.depth())?;
-    let mut condition = None;
-    while let Some(option) = call.option()? {
-        exclusive(&mut condition, option)?;
-    }
-    let done = if path.is_root() {
-        put(call, key, &value, condition)?
-    } else {
-        set_below(call, key, &path, &value, condition)?
-    };
-    call.reply_done(done);
-    Ok(())
-}
-
-fn set_below<'a>(
-    call: &mut Call<'a>,
-    key: &'a [u8],
-    path: &Path,
-    value: &[u8],
-    condition: Option<&str>,
-) -> Result<bool, Error> {
-    call.work_below();
-    let document = call.host.edit(key)?.ok_or(Error::NoKey)?;
-    let done = assign(document, path, value, condition)?;
-    if done {
-        let header = document.header();
-        call.touch(key, Effect::Changed, header);
-    }
-    Ok(done)
-}
-
-/// Sets the value at a path, which may be that of a new member, unless `NX` or `XX` forbids it; whether it did.
-fn assign(
-    document: &mut Document,
-    path: &Path,
-    value: &[u8],
-    condition: Option<&str>,
-) -> Result<bool, Error> {
-    let Some((last, above)) = path.steps().split_last() else {
-        return document.replace(value).map(|()| true);
-    };
-    let done = match last {
-        Step::Name(name) => document.edit(above, |parent| {
-            let found = parent.kind();
-            if found != Json::Object {
-                return Err(Error::bad_type(path, "an object around its last step", found));
-            }
-            let exists = || parent.find(std::slice::from_ref(last)).is_some();
-            let met = match condition {
-                Some("NX") => !exists(),
-                Some("XX") => exists(),
-                _ => true,
-            };
-            Ok((met, met.then_some(Edit::Put { name, value })))
-        })?,
-        Step::Index(_) => document.edit(path.steps(), |_| {
-            let met = condition != Some("NX");
-            Ok((met, met.then(|| Edit::Set(value.into()))))
-        })?,
-    };
-    done.ok_or_else(|| match (last, document.root().find(above).map(Node::kind)) {
-        (Step::Index(_), Some(found)) if found != Json::Array => {
-            Error::bad_type(path, "an array around its last step", found)
-        }
-        _ => Error::no_path(path),
-    })
-}
-
-/// Sets values at paths one after the other; when one fails, those before are taken back.
-fn assign_all(document: &mut Document, assignments: &[(Path, Cow<'_, [u8]>)]) -> Result<(), Error> {
-    let mut undo: Vec<(&Path, Option<Vec<u8>>)> = Vec::new();
-    for (at, (path, value)) in assignments.iter().enumerate() {
-        let last = at + 1 == assignments.len();
-        let before =
-            document.root().find(path.steps()).filter(|_| !last).map(|node| node.text().into_owned());
-        if let Err(error) = assign(document, path, value, None) {
-            for (path, before) in undo.into_iter().rev() {
-                match before {
-                    Some(value) => assign(document, path, &value, None)?,
-                    None => remove(document, path)?,
-                };
-            }
-            return Err(error);
-        }
-        undo.push((path, before));
-    }
-    Ok(())
-}
-
-/// Removes the value at a path; whether there was one.
-fn remove(document: &mut Document, path: &Path) -> Result<bool, Error> {
-    Ok(document.edit(path.steps(), |_| Ok(((), Some(Edit::Remove))))?.is_some())
-}
-
-pub(super) static GET: Command = Command {
-    name: "GET",
-    subcommand: None,
-    summary: "Reads a document, or the values at paths in it.",
-    access: Access::Read,
-    groups: Groups::READ.union(Groups::FETCH),
-    below: Some(Groups::READ),
-    keys: Keys::First,
-    args: &[KEY, Arg::new("path", Kind::Path).optional().multiple()],
-    norefresh: true,
-    creates: false,
-    reply: "JSON text, nil where there is nothing; an array for several paths",
-    run: get,
-};
-
-fn get(call: &mut Call<'_>) -> Result<(), Error> {
-    let key = call.args.word()?;
-    let mut paths: SmallVec<[Path; 1]> = SmallVec::new();
-    while let Some(path) = call.args.optional_path()? {
-        paths.push(path);
-    }
-    call.end()?;
-    if !paths.is_empty() && !paths.iter().any(Path::is_root) {
-        call.work_below();
-    }
-    let Some(document) = call.host.read(key)? else {
-        call.reply.null();
-        return Ok(());
-    };
-    let root = document.root();
-    let found = match paths.as_slice() {
-        [] => {
-            call.reply.bulk(&root.text());
-            true
-        }
-        [path] => reply_at(call.reply, root, path),
-        paths => {
-            call.reply.array(paths.len());
-            paths.iter().filter(|path| reply_at(call.reply, root, path)).count() > 0
-        }
-    };
-    if found {
-        let header = document.header();
-        call.touch(key, Effect::Read, header);
-    }
-    Ok(())
-}
-
-fn reply_at(reply: &mut dyn crate::Reply, root: Node<'_>, path: &Path) -> bool {
-    let found = root.find(path.steps());
-    match found {
-        Some(node) => reply.bulk(&node.text()),
-        None => reply.null(),
-    }
-    found.is_some()
-}
-
 pub(super) static MGET: Command = Command {
     name: "MGET",
     subcommand: None,
@@ -357,6 +184,7 @@ pub(super) static MGET: Command = Command {
     args: &[KEY.multiple()],
     norefresh: false,
     creates: false,
+    ifversion: false,
     reply: "an array of JSON texts, nil where there is no document",
     run: mget,
 };
@@ -382,44 +210,76 @@ fn mget(call: &mut Call<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-pub(super) static UPDATE: Command = Command {
-    name: "UPDATE",
+pub(super) static GETORCREATE: Command = Command {
+    name: "GETORCREATE",
     subcommand: None,
-    summary: "Sets the values at several paths, all or none.",
+    summary: "Reads a document; creates it where there is none.",
     access: Access::Grow,
-    groups: Groups::UPDATE,
+    groups: Groups::CREATE.union(Groups::READ).union(Groups::FETCH),
     below: None,
     keys: Keys::First,
-    args: &[
-        KEY,
-        Arg::new("assignment", Kind::Block(&[Arg::new("path", Kind::Path), Arg::new("json", Kind::Json)]))
-            .multiple(),
-    ],
+    args: &[KEY, Arg::new("json", Kind::Json)],
     norefresh: true,
-    creates: false,
-    reply: "OK",
-    run: update,
+    creates: true,
+    ifversion: false,
+    reply: "an array: 1 when it was created, else 0, and the JSON text that is there now",
+    run: get_or_create,
 };
 
-fn update(call: &mut Call<'_>) -> Result<(), Error> {
+fn get_or_create(call: &mut Call<'_>) -> Result<(), Error> {
     let key = call.args.word()?;
-    let mut assignments = Vec::new();
-    while let Some(path) = call.args.optional_path()? {
-        let value = call.args.json(path.depth())?;
-        assignments.push((path, value));
-    }
+    let text = call.args.json(0)?;
     call.end()?;
-    if assignments.is_empty() {
-        return Err(Error::argument(
-            b"",
-            "UPDATE takes pairs of a path, which starts with $, and a JSON value",
-        ));
+    if let Some(document) = call.host.read(key)? {
+        call.reply.array(2);
+        call.reply.integer(0);
+        call.reply.bulk(&document.text());
+        let header = document.header();
+        call.touch(key, Effect::Read, header);
+        return Ok(());
     }
-    let document = call.host.edit(key)?.ok_or(Error::NoKey)?;
-    document.edit_once(|document| assign_all(document, &assignments))?;
-    let header = document.header();
-    call.touch(key, Effect::Changed, header);
-    call.reply.ok();
+    insert(call, key, &text)?;
+    call.reply.array(2);
+    call.reply.integer(1);
+    call.reply.bulk(&text);
+    Ok(())
+}
+
+pub(super) static COPY: Command = Command {
+    name: "COPY",
+    subcommand: None,
+    summary: "Creates a document with the value of another one; its lifetime is its own.",
+    access: Access::Grow,
+    groups: Groups::CREATE,
+    below: None,
+    keys: Keys::FromTo,
+    args: &[
+        Arg::new("source", Kind::Key),
+        Arg::new("destination", Kind::Key),
+        Arg::token("REPLACE").optional(),
+    ],
+    norefresh: true,
+    creates: true,
+    ifversion: false,
+    reply: "1; 0 when there is no source, or a destination and REPLACE was not given",
+    run: copy,
+};
+
+fn copy(call: &mut Call<'_>) -> Result<(), Error> {
+    let (source, destination) = (call.args.word()?, call.args.word()?);
+    let mut replace = false;
+    while call.option()?.is_some() {
+        replace = true;
+    }
+    if source == destination {
+        return Err(Error::argument(source, "is the source and the destination: name two keys"));
+    }
+    let text = call.host.read(source)?.map(|document| document.text().into_owned());
+    let done = match text {
+        Some(text) => put(call, destination, &text, (!replace).then_some("NX"))?,
+        None => false,
+    };
+    call.reply.integer(i64::from(done));
     Ok(())
 }
 
@@ -434,6 +294,7 @@ pub(super) static DEL: Command = Command {
     args: &[KEY.multiple()],
     norefresh: false,
     creates: false,
+    ifversion: false,
     reply: "how many there were",
     run: del,
 };

@@ -5,13 +5,19 @@
 //! the Python constants, the generated reference and the test matrix all read this table.
 
 mod args;
+mod assign;
+mod condition;
 mod container;
 mod document;
+mod exec;
+mod inspect;
+mod lock;
 mod number;
 mod policy;
 mod replay;
 mod table;
 mod ttl;
+mod value;
 
 use smallvec::SmallVec;
 
@@ -19,7 +25,7 @@ pub use args::{Arg, Args, Kind};
 pub use table::{Entry, TABLE, entries, find};
 
 use crate::host::{Deadline, Done, Effect, Host, Touched};
-use crate::{Error, Groups, Header, Reply, Time, lifetime};
+use crate::{Document, Error, Groups, Header, Reply, Time, lifetime};
 
 /// A row of the table.
 #[derive(Debug)]
@@ -41,6 +47,8 @@ pub struct Command {
     pub norefresh: bool,
     /// Takes `EXPECT-POLICY`: it may create a document.
     pub creates: bool,
+    /// Takes `IFVERSION`: it writes one document that may be there.
+    pub ifversion: bool,
     /// What it answers, in words, for the reference.
     pub reply: &'static str,
     pub run: Run,
@@ -75,8 +83,35 @@ impl Access {
 pub enum Keys {
     None,
     First,
+    /// The first is read, the second is written.
+    FromTo,
     All,
+    /// As many as the first argument says, behind it.
+    Counted,
 }
+
+impl Keys {
+    /// Where in the arguments of a call they are, the command's name not counted.
+    pub fn range(self, args: &[&[u8]]) -> std::ops::Range<usize> {
+        let range = match self {
+            Self::None => 0..0,
+            Self::First => 0..1,
+            Self::FromTo => 0..2,
+            Self::All => 0..args.len(),
+            Self::Counted => {
+                let count = args.first().and_then(|count| std::str::from_utf8(count).ok()?.parse().ok());
+                1..1_usize.saturating_add(count.unwrap_or(0))
+            }
+        };
+        range.start.min(args.len())..range.end.min(args.len())
+    }
+}
+
+// Arguments that many rows have.
+const KEY: Arg = Arg::new("key", Kind::Key);
+const PATH: Arg = Arg::new("path", Kind::Path);
+const NX: Arg = Arg::token("NX");
+const XX: Arg = Arg::token("XX");
 
 /// One command under way.
 ///
@@ -91,18 +126,46 @@ pub struct Call<'a> {
     groups: Groups,
     quiet: bool,
     expects_policy: bool,
+    expects_version: Option<u32>,
     touched: SmallVec<[(Touched<'a>, Header); 1]>,
     policies_changed: bool,
 }
 
 impl<'a> Call<'a> {
+    fn new(entry: Entry, args: &'a [&'a [u8]], host: &'a mut dyn Host, reply: &'a mut dyn Reply) -> Self {
+        Self {
+            entry,
+            args: Args::new(args),
+            now: host.now(),
+            host,
+            reply,
+            groups: entry.command.groups,
+            quiet: entry.twin,
+            expects_policy: false,
+            expects_version: None,
+            touched: SmallVec::new(),
+            policies_changed: false,
+        }
+    }
+
+    fn run(&mut self) -> Result<(), Error> {
+        (self.entry.command.run)(self)?;
+        debug_assert!(self.args.is_empty(), "{} leaves arguments unread", self.entry.name());
+        Ok(())
+    }
+
     /// Takes the next option: `None` at the end, otherwise the declared token it is.
-    /// `NOREFRESH` and `EXPECT-POLICY` are dealt with here.
+    /// The common ones are dealt with here.
     pub(crate) fn option(&mut self) -> Result<Option<&'static str>, Error> {
         loop {
             match self.args.option(self.entry.command)? {
                 Some(args::NOREFRESH) => self.quiet = true,
                 Some(args::EXPECT_POLICY) => self.expects_policy = true,
+                Some(args::IFVERSION) => {
+                    let version =
+                        self.args.integer(0..=i64::from(u32::MAX), "a version is a whole number")?;
+                    self.expects_version = Some(version as u32);
+                }
                 other => return Ok(other),
             }
         }
@@ -110,8 +173,30 @@ impl<'a> Call<'a> {
 
     /// For commands without options of their own: nothing but the common ones may follow.
     pub(crate) fn end(&mut self) -> Result<(), Error> {
-        while self.option()?.is_some() {}
+        while !self.args.is_empty() {
+            self.option()?;
+        }
         Ok(())
+    }
+
+    /// The document under `key`, to change it below its root, where there must be one. Called when all arguments
+    /// are taken.
+    pub(crate) fn edit(&mut self, key: &[u8]) -> Result<&mut Document, Error> {
+        let document = self.try_edit(key)?.ok_or(Error::NoKey)?;
+        document.break_up();
+        Ok(document)
+    }
+
+    /// The document under `key`, to change it; refused where `IFVERSION` asked for another version.
+    pub(crate) fn try_edit(&mut self, key: &[u8]) -> Result<Option<&mut Document>, Error> {
+        let document = self.host.edit(key)?;
+        let Some(expected) = self.expects_version else {
+            return Ok(document);
+        };
+        match document.ok_or(Error::NoKey)? {
+            document if document.header().version == expected => Ok(Some(document)),
+            document => Err(Error::Stale { version: document.header().version }),
+        }
     }
 
     /// Says that the document under `key` was read, created, changed or deleted.
@@ -150,9 +235,13 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The lifetime decision for every key touched.
+    /// The lifetime decision for every key touched, where it is this host's to make.
     fn decide(&mut self) {
         let groups = self.groups;
+        if groups.is_empty() {
+            // What belongs to no group has said itself what becomes of deadlines.
+            return;
+        }
         for (touched, header) in &mut self.touched {
             let deadline = match touched.effect {
                 Effect::Created => self
@@ -173,10 +262,32 @@ impl<'a> Call<'a> {
                 }
                 _ => None,
             };
-            if let Some(deadline) = deadline {
+            // Asked last: the most frequent reads move nothing.
+            if let Some(deadline) = deadline
+                && self.host.decides()
+            {
                 touched.deadline = deadline;
             }
         }
+    }
+
+    /// Whether everything is as it was before.
+    fn is_idle(&self) -> bool {
+        let idle = |(touched, _): &(Touched<'_>, Header)| {
+            touched.effect == Effect::Read && touched.deadline == Deadline::Keep
+        };
+        self.touched.iter().all(idle) && !self.policies_changed
+    }
+
+    fn finish(&mut self, args: &[&[u8]]) {
+        let touched: SmallVec<[Touched<'_>; 1]> = self.touched.iter().map(|(touched, _)| *touched).collect();
+        self.host.finish(&Done {
+            entry: self.entry,
+            args,
+            now: self.now,
+            touched: &touched,
+            policies_changed: self.policies_changed,
+        });
     }
 }
 
@@ -193,11 +304,27 @@ pub fn execute<'a>(
     host: &'a mut dyn Host,
     reply: &'a mut dyn Reply,
 ) -> Result<(), Error> {
-    let mut call = run(entry, args, host, reply)?;
-    if call.host.decides() {
-        call.decide();
+    let mut call = Call::new(entry, args, host, reply);
+    call.run()?;
+    call.decide();
+    if !call.is_idle() {
+        call.finish(args);
     }
-    finish(&mut call, args);
+    Ok(())
+}
+
+/// Runs an operation of a batch, whose host hears of every key it touched: a replica, which decides nothing, must
+/// count the same ones as its primary.
+fn operate<'a>(
+    entry: Entry,
+    args: &'a [&'a [u8]],
+    host: &'a mut dyn Host,
+    reply: &'a mut dyn Reply,
+) -> Result<(), Error> {
+    let mut call = Call::new(entry, args, host, reply);
+    call.run()?;
+    call.decide();
+    call.finish(args);
     Ok(())
 }
 
@@ -212,51 +339,14 @@ pub fn replay<'a>(
     reply: &'a mut dyn Reply,
 ) -> Result<(), Error> {
     let deadlines = replay::parse(deadlines)?;
-    let mut call = run(entry, args, host, reply)?;
+    let mut call = Call::new(entry, args, host, reply);
+    call.run()?;
     for ((touched, _), replayed) in call.touched.iter_mut().zip(deadlines) {
         let current = call.host.deadline(touched.key);
         touched.deadline = replayed.against(current, touched.effect);
     }
-    finish(&mut call, args);
-    Ok(())
-}
-
-fn run<'a>(
-    entry: Entry,
-    args: &'a [&'a [u8]],
-    host: &'a mut dyn Host,
-    reply: &'a mut dyn Reply,
-) -> Result<Call<'a>, Error> {
-    let mut call = Call {
-        entry,
-        args: Args::new(args),
-        now: host.now(),
-        host,
-        reply,
-        groups: entry.command.groups,
-        quiet: entry.twin,
-        expects_policy: false,
-        touched: SmallVec::new(),
-        policies_changed: false,
-    };
-    (entry.command.run)(&mut call)?;
-    debug_assert!(call.args.is_empty(), "{} leaves arguments unread", entry.name());
-    Ok(call)
-}
-
-fn finish(call: &mut Call<'_>, args: &[&[u8]]) {
-    let idle = |(touched, _): &(Touched<'_>, Header)| {
-        touched.effect == Effect::Read && touched.deadline == Deadline::Keep
-    };
-    if call.touched.iter().all(idle) && !call.policies_changed {
-        return;
+    if !call.is_idle() {
+        call.finish(args);
     }
-    let touched: SmallVec<[Touched<'_>; 1]> = call.touched.iter().map(|(touched, _)| *touched).collect();
-    call.host.finish(&Done {
-        entry: call.entry,
-        args,
-        now: call.now,
-        touched: &touched,
-        policies_changed: call.policies_changed,
-    });
+    Ok(())
 }

@@ -1,8 +1,11 @@
 //! Commands on numbers: INCRBY.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
 use num_bigint::BigInt;
 
-use super::{Access, Arg, Call, Command, Keys, Kind};
+use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
 use crate::node::Edit;
@@ -16,35 +19,61 @@ pub(super) static INCRBY: Command = Command {
     groups: Groups::UPDATE.union(Groups::ARITHMETIC),
     below: None,
     keys: Keys::First,
-    args: &[Arg::new("key", Kind::Key), Arg::new("path", Kind::Path), Arg::new("number", Kind::Json)],
+    args: &[
+        KEY,
+        PATH,
+        Arg::new("number", Kind::Json),
+        Arg::new("least", Kind::Block(&[Arg::token("MIN"), Arg::new("minimum", Kind::Json)])).optional(),
+        Arg::new("most", Kind::Block(&[Arg::token("MAX"), Arg::new("maximum", Kind::Json)])).optional(),
+    ],
     norefresh: true,
     creates: false,
-    reply: "the new number",
+    ifversion: true,
+    reply: "the new number; nil when it would be below MIN or above MAX",
     run: incrby,
 };
 
 fn incrby(call: &mut Call<'_>) -> Result<(), Error> {
     let key = call.args.word()?;
     let path = call.args.path()?;
-    let operand = call.args.json(0)?;
-    if !is_number(&operand) {
-        return Err(Error::argument(&operand, "INCRBY takes a JSON number"));
+    let operand = number(call)?;
+    let (mut least, mut most) = (None, None);
+    while let Some(option) = call.option()? {
+        *(if option == "MIN" { &mut least } else { &mut most }) = Some(number(call)?);
     }
-    call.end()?;
-    let document = call.host.edit(key)?.ok_or(Error::NoKey)?;
+    if let (Some(least), Some(most)) = (&least, &most)
+        && json::order(least, most) == Some(Ordering::Greater)
+    {
+        return Err(Error::argument(least, "MIN is above MAX"));
+    }
+    let document = call.edit(key)?;
     let sum = document.edit(path.steps(), |node| {
         let current = node.text();
         if !is_number(&current) {
             return Err(Error::bad_type(&path, "a number", node.kind()));
         }
         let sum = add(&current, &operand)?;
-        Ok((sum.clone(), Some(Edit::Set(sum.into_bytes().into()))))
+        let crosses = |bound: &Option<Cow<'_, [u8]>>, way| {
+            bound.as_ref().is_some_and(|bound| json::order(sum.as_bytes(), bound) == Some(way))
+        };
+        if crosses(&least, Ordering::Less) || crosses(&most, Ordering::Greater) {
+            return Ok((None, None));
+        }
+        Ok((Some(sum.clone()), Some(Edit::Set(sum.into_bytes().into()))))
     })?;
-    let sum = sum.ok_or_else(|| Error::no_path(&path))?;
+    let Some(sum) = sum.ok_or_else(|| Error::no_path(&path))? else {
+        call.reply.null();
+        return Ok(());
+    };
     let header = document.header();
     call.touch(key, Effect::Changed, header);
     call.reply.bulk(sum.as_bytes());
     Ok(())
+}
+
+fn number<'a>(call: &mut Call<'a>) -> Result<Cow<'a, [u8]>, Error> {
+    let number = call.args.json(0)?;
+    if is_number(&number) { Ok(number) } else { Err(Error::argument(&number, "INCRBY takes JSON numbers")) }
 }
 
 fn is_number(text: &[u8]) -> bool {

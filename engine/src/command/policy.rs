@@ -19,6 +19,7 @@ const FAMILY: Command = Command {
     args: &[],
     norefresh: false,
     creates: false,
+    ifversion: false,
     reply: "",
     run: list,
 };

@@ -2,21 +2,36 @@
 
 use std::fmt::Write as _;
 
-use super::{Access, Command, container, document, number, policy, ttl};
+use super::{Access, Command, container, document, exec, inspect, lock, number, policy, ttl, value};
 use crate::Error;
 
 /// Every command, in the order of the reference.
 pub static TABLE: &[&Command] = &[
     &document::CREATE,
     &document::SAVE,
-    &document::SET,
-    &document::GET,
+    &value::SET,
+    &value::GET,
     &document::MGET,
-    &document::UPDATE,
+    &document::GETORCREATE,
+    &document::COPY,
+    &value::UPDATE,
     &document::DEL,
     &container::APPEND,
+    &container::INSERT,
     &container::POP,
+    &container::REMOVE,
+    &container::CUT,
+    &value::UNSET,
+    &container::CLEAR,
     &number::INCRBY,
+    &inspect::LEN,
+    &inspect::TYPE,
+    &inspect::KEYS,
+    &inspect::CONTAINS,
+    &lock::LOCK,
+    &lock::RENEW,
+    &lock::UNLOCK,
+    &exec::EXEC,
     &ttl::GET,
     &ttl::SET,
     &ttl::INHERIT,
@@ -75,22 +90,26 @@ impl Entry {
 /// Every name that clients can call.
 pub fn entries() -> impl Iterator<Item = Entry> {
     TABLE.iter().flat_map(|&command| {
-        let twin = command.access == Access::Read && !command.groups.is_empty();
-        [Some(Entry { command, twin: false }), twin.then_some(Entry { command, twin: true })]
-            .into_iter()
-            .flatten()
+        let twin = has_twin(command).then_some(Entry { command, twin: true });
+        std::iter::once(Entry { command, twin: false }).chain(twin)
     })
+}
+
+fn has_twin(command: &Command) -> bool {
+    command.access == Access::Read && !command.groups.is_empty()
 }
 
 /// The entry a call names, and how many of its words are the name.
 pub fn find(words: &[&[u8]]) -> Result<(Entry, usize), Error> {
     let name = words.first().copied().unwrap_or_default();
+    let (row, twin) = row_name(name);
     let mut family = false;
-    for entry in entries() {
-        if !name.eq_ignore_ascii_case(entry.name().as_bytes()) {
+    for &command in TABLE {
+        if !row.eq_ignore_ascii_case(command.name.as_bytes()) || twin && !has_twin(command) {
             continue;
         }
-        let Some(subcommand) = entry.command.subcommand else {
+        let entry = Entry { command, twin };
+        let Some(subcommand) = command.subcommand else {
             return Ok((entry, 1));
         };
         family = true;
@@ -111,6 +130,20 @@ pub fn find(words: &[&[u8]]) -> Result<(Entry, usize), Error> {
                 family.to_ascii_uppercase()
             ),
         }),
+    }
+}
+
+/// The name a row has where a client writes `name`, and whether it means the twin; no row is called nothing.
+fn row_name(name: &[u8]) -> (&[u8], bool) {
+    let Some((prefix, row)) = name.split_at_checked(b"MODEL.".len()) else {
+        return (b"", false);
+    };
+    if !prefix.eq_ignore_ascii_case(b"MODEL.") {
+        return (b"", false);
+    }
+    match row.split_last_chunk::<3>() {
+        Some((row, suffix)) if suffix.eq_ignore_ascii_case(b"_RO") => (row, true),
+        _ => (row, false),
     }
 }
 
@@ -136,7 +169,7 @@ fn shown(word: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::Groups;
-    use crate::command::{Arg, Keys, Kind};
+    use crate::command::{Keys, Kind};
 
     #[test]
     fn names_are_unique() {
@@ -150,7 +183,28 @@ mod tests {
     #[test]
     fn readers_of_a_group_have_a_twin_and_nothing_else_has() {
         let twins: Vec<String> = entries().filter(|entry| entry.twin).map(Entry::name).collect();
-        assert_eq!(twins, ["MODEL.GET_RO", "MODEL.MGET_RO"]);
+        let readers = ["GET", "MGET", "LEN", "TYPE", "KEYS", "CONTAINS"];
+        assert_eq!(twins, readers.map(|name| format!("MODEL.{name}_RO")));
+    }
+
+    #[test]
+    fn every_name_is_found_in_any_case_and_nothing_else_is() {
+        for entry in entries() {
+            let name = entry.name();
+            for name in [name.to_ascii_lowercase(), name] {
+                let words: Vec<&[u8]> = std::iter::once(name.as_str())
+                    .chain(entry.command.subcommand)
+                    .map(str::as_bytes)
+                    .collect();
+                let (found, names) = find(&words).unwrap();
+                assert_eq!((found.full_name(), names), (entry.full_name(), words.len()));
+            }
+        }
+        for name in
+            ["", "GET", "MODEL.", "MODEL._RO", "MODEL.SET_RO", "MODEL.GET_RO_RO", "MODEL.TTL_RO", "XODEL.GET"]
+        {
+            assert!(matches!(find(&[name.as_bytes()]), Err(Error::Unknown { .. })), "{name}");
+        }
     }
 
     #[test]
@@ -170,9 +224,17 @@ mod tests {
     fn rows_agree_with_themselves() {
         for entry in entries() {
             let Command { access, keys, groups, args, norefresh, .. } = entry.command;
-            let first_is_key = matches!(args.first(), Some(Arg { kind: Kind::Key, .. }));
-            assert_eq!(first_is_key, *keys != Keys::None, "{}", entry.name());
-            assert_eq!(args.first().is_some_and(|arg| arg.multiple), *keys == Keys::All, "{}", entry.name());
+            let first_key = args.iter().position(|arg| matches!(arg.kind, Kind::Key));
+            let place = match keys {
+                Keys::None => None,
+                Keys::First | Keys::FromTo | Keys::All => Some(0),
+                Keys::Counted => Some(1),
+            };
+            assert_eq!(first_key, place, "{}", entry.name());
+            assert_eq!(
+                first_key.is_some_and(|at| args[at].multiple),
+                matches!(keys, Keys::All | Keys::Counted)
+            );
             assert!(!norefresh || groups.intersects(Groups::REFRESHABLE), "{}", entry.name());
             assert_eq!(
                 access.writes(),

@@ -1,11 +1,9 @@
 //! The lifetime of one document: TTL GET, SET, INHERIT, TOUCH.
 
 use super::args::exclusive;
-use super::{Access, Arg, Call, Command, Keys, Kind};
+use super::{Access, Arg, Call, Command, KEY, Keys, Kind};
 use crate::host::{Deadline, Effect};
 use crate::{Error, Groups, Time, lifetime};
-
-const KEY: Arg = Arg::new("key", Kind::Key);
 
 pub(super) static GET: Command = Command {
     name: "TTL",
@@ -18,6 +16,7 @@ pub(super) static GET: Command = Command {
     args: &[KEY],
     norefresh: false,
     creates: false,
+    ifversion: false,
     reply: "names and values in turn, moments and spans in milliseconds, nil for none; nil without a document",
     run: get,
 };
@@ -64,7 +63,8 @@ pub(super) static SET: Command = Command {
     name: "TTL",
     subcommand: Some("SET"),
     summary: "Sets a document's deadline and, unless ONCE, its own window for later refreshes.",
-    access: Access::Grow,
+    // A window is eight bytes, and a server out of memory is where deadlines are shortened.
+    access: Access::Write,
     groups: Groups::empty(),
     below: None,
     keys: Keys::First,
@@ -84,6 +84,7 @@ pub(super) static SET: Command = Command {
     ],
     norefresh: false,
     creates: false,
+    ifversion: false,
     reply: "OK",
     run: set,
 };
@@ -133,6 +134,7 @@ pub(super) static INHERIT: Command = Command {
     args: &[KEY],
     norefresh: false,
     creates: false,
+    ifversion: false,
     reply: "OK",
     run: inherit,
 };
@@ -176,6 +178,7 @@ pub(super) static TOUCH: Command = Command {
     args: &[KEY],
     norefresh: false,
     creates: false,
+    ifversion: false,
     reply: "1 when the deadline moved, else 0",
     run: touch,
 };

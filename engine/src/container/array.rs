@@ -1,7 +1,10 @@
 //! Large arrays.
 
+use std::ops::{ControlFlow, Range};
+
 use super::chunk::{Body, Chunk, cut};
 use super::{Chunks, Place, Size, settle};
+use crate::defrag::{Mover, Sweep};
 use crate::json::Elements;
 use crate::node::Splice;
 use crate::path::Step;
@@ -76,6 +79,30 @@ impl Array {
         settle(self, at);
     }
 
+    /// Takes out the elements of a range, which lies within the array.
+    pub(super) fn cut(&mut self, range: Range<usize>) {
+        let mut left = range.len();
+        while left > 0
+            && let Some((at, index)) = self.seek(range.start)
+        {
+            let chunk = self.chunk(at);
+            let items = chunk.size().items;
+            let gone = left.min(items - index);
+            left -= gone;
+            match chunk.body() {
+                Body::Text(text) if gone < items => {
+                    let run = Elements::of_list(chunk.list()).run(&(index..index + gone)).unwrap_or_default();
+                    let text = Splice::new(run.start..run.end + 1, []).apply(text);
+                    self.change(at, |chunk| *chunk = Chunk::of_text(text, items - gone));
+                    settle(self, at);
+                }
+                _ => {
+                    self.take(at);
+                }
+            }
+        }
+    }
+
     /// Adds elements, with commas between them, at the end.
     fn append(&mut self, list: &[u8]) {
         let mut added = cut(list, false).into_iter();
@@ -100,6 +127,17 @@ impl Array {
         self.groups.capacity() * size_of::<Group>()
             + self.groups.iter().map(group).sum::<usize>()
             + self.chunks().map(Chunk::memory).sum::<usize>()
+    }
+
+    pub(super) fn defragment<M: Mover>(&mut self, sweep: &mut Sweep<'_, M>) -> ControlFlow<()> {
+        sweep.part(|mover| mover.vec(&mut self.groups))?;
+        for group in &mut self.groups {
+            sweep.part(|mover| mover.vec(&mut group.chunks))?;
+            for chunk in &mut group.chunks {
+                chunk.defragment(sweep)?;
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Chunks, and how text is cut into them.
 
 use std::iter::Peekable;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::vec;
 
 use super::{Container, Look, Outcome, Size};
 use crate::Error;
+use crate::defrag::{Mover, Sweep};
 use crate::json::{self, Elements, Members};
 use crate::node::Node;
 use crate::path::Step;
@@ -96,6 +97,16 @@ impl Chunk {
         };
         let list = self.list();
         Members::of_list(list).map(|member| &list[member.name]).chain(large)
+    }
+
+    /// The elements.
+    pub(super) fn elements(&self) -> impl Iterator<Item = Node<'_>> {
+        let large = match &self.body {
+            Body::Text(_) => None,
+            Body::Large(nested) => Some(Node::Large(&nested.value)),
+        };
+        let list = self.list();
+        Elements::of_list(list).map(|element| Node::Text(&list[element])).chain(large)
     }
 
     pub(super) fn write(&self, text: &mut Vec<u8>) {
@@ -200,6 +211,17 @@ impl Chunk {
             self.items += next.items;
         }
         fits
+    }
+
+    pub(super) fn defragment<M: Mover>(&mut self, sweep: &mut Sweep<'_, M>) -> ControlFlow<()> {
+        match &mut self.body {
+            Body::Text(text) => sweep.part(|mover| mover.bytes(text)),
+            Body::Large(nested) => {
+                sweep.part(|mover| mover.boxed(nested))?;
+                sweep.part(|mover| mover.bytes(&mut nested.name))?;
+                nested.value.defragment(sweep)
+            }
+        }
     }
 
     #[cfg(test)]

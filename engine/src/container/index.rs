@@ -3,6 +3,10 @@
 //! A linear hash table (Litwin 1980): it grows and shrinks by one bucket at a time, so that no edit ever pays
 //! for moving a million entries, and holds eight bytes a name in short lists that are nearly full.
 
+use std::ops::ControlFlow;
+
+use crate::defrag::{Mover, Sweep};
+
 /// How many entries a bucket has on average.
 const LOAD: usize = if cfg!(test) { 2 } else { 16 };
 /// How many more entries a full bucket makes room for.
@@ -75,6 +79,14 @@ impl Index {
     pub(super) fn memory(&self) -> usize {
         self.buckets.capacity() * size_of::<Bucket>()
             + self.buckets.iter().map(|bucket| bucket.capacity() * size_of::<Entry>()).sum::<usize>()
+    }
+
+    pub(super) fn defragment<M: Mover>(&mut self, sweep: &mut Sweep<'_, M>) -> ControlFlow<()> {
+        sweep.part(|mover| mover.vec(&mut self.buckets))?;
+        for bucket in &mut self.buckets {
+            sweep.part(|mover| mover.vec(bucket))?;
+        }
+        ControlFlow::Continue(())
     }
 
     /// The bucket of a hash: its low bits, one bit fewer where that bucket does not exist yet.

@@ -1,10 +1,12 @@
 //! Large objects.
 
 use std::hash::{BuildHasher, RandomState};
+use std::ops::ControlFlow;
 
 use super::chunk::{Chunk, cut};
 use super::index::Index;
 use super::{Chunks, Place, Size};
+use crate::defrag::{Mover, Sweep};
 use crate::path::Step;
 
 /// No slot: the end of the list either way.
@@ -88,6 +90,16 @@ impl Object {
             + self.free.capacity() * size_of::<u32>()
             + self.index.memory()
             + self.chunks().map(Chunk::memory).sum::<usize>()
+    }
+
+    pub(super) fn defragment<M: Mover>(&mut self, sweep: &mut Sweep<'_, M>) -> ControlFlow<()> {
+        sweep.part(|mover| mover.vec(&mut self.slots))?;
+        sweep.part(|mover| mover.vec(&mut self.free))?;
+        self.index.defragment(sweep)?;
+        for slot in &mut self.slots {
+            slot.chunk.defragment(sweep)?;
+        }
+        ControlFlow::Continue(())
     }
 
     #[cfg(test)]

@@ -26,6 +26,7 @@ enum Action {
     Put(u16),
     Insert(usize),
     Append,
+    Cut(usize, usize),
 }
 
 fn value() -> impl Strategy<Value = String> {
@@ -54,6 +55,7 @@ fn edit() -> impl Strategy<Value = Random> {
         2 => (0..60_u16).prop_map(Action::Put),
         1 => any::<usize>().prop_map(Action::Insert),
         2 => Just(Action::Append),
+        2 => (any::<usize>(), any::<usize>()).prop_map(|(start, stop)| Action::Cut(start, stop)),
     ];
     let way = prop_oneof![
         2 => Just(Vec::new()),
@@ -109,6 +111,10 @@ fn compare(node: Node<'_>, text: &[u8]) {
         }
     }
     assert_eq!(node.items(), items);
+    let elements: Vec<_> = node.elements().map(|element| element.text().into_owned()).collect();
+    assert_eq!(elements, json::elements(text, 0).map(|span| text[span].to_vec()).collect::<Vec<_>>());
+    let names: Vec<_> = node.names().map(<[u8]>::to_vec).collect();
+    assert_eq!(names, json::members(text, 0).map(|member| text[member.name].to_vec()).collect::<Vec<_>>());
     assert!(node.find(&[Step::Index(items as i64)]).is_none());
     assert!(node.find(&[Step::Name(b"\"absent\""[..].into())]).is_none());
 }
@@ -141,6 +147,10 @@ proptest! {
                 }
                 (Action::Insert(number), Kind::Array) => {
                     Edit::Insert { at: Some(number % (items + 1)), values: &values }
+                }
+                (Action::Cut(start, stop), Kind::Array) => {
+                    let (start, stop) = (start % (items + 1), stop % (items + 1));
+                    Edit::Cut(start.min(stop)..start.max(stop))
                 }
                 (Action::Append, Kind::Array) => Edit::Insert { at: None, values: &values },
                 _ => continue,

@@ -1,6 +1,6 @@
 //! The server's own key commands that a package and its tests need, with the server's replies.
 
-use super::Keyspace;
+use super::{Keyspace, glob};
 use crate::{Error, Time, Value};
 
 /// Answers `words` if they are one of the server's own commands.
@@ -15,6 +15,9 @@ pub(super) fn execute(keyspace: &mut Keyspace, words: &[&[u8]], now: Time) -> Op
         b"PEXPIRE" => (Arity::Exactly(2), pexpire),
         b"PEXPIREAT" => (Arity::Exactly(2), pexpireat),
         b"PERSIST" => (Arity::Exactly(1), persist),
+        b"RENAME" => (Arity::Exactly(2), rename),
+        b"COPY" => (Arity::AtLeast(2), copy),
+        b"SCAN" => (Arity::AtLeast(1), scan),
         b"FLUSHDB" | b"FLUSHALL" => (Arity::Exactly(0), flush),
         b"DBSIZE" => (Arity::Exactly(0), |keyspace, _, _| Ok(integer(keyspace.slots.len()))),
         b"TIME" => (Arity::Exactly(0), time),
@@ -48,7 +51,7 @@ fn exists(keyspace: &mut Keyspace, keys: &[&[u8]], _now: Time) -> Result<Value, 
 }
 
 fn del(keyspace: &mut Keyspace, keys: &[&[u8]], _now: Time) -> Result<Value, Error> {
-    Ok(integer(keys.iter().filter(|key| keyspace.remove(key)).count()))
+    Ok(integer(keys.iter().filter(|key| keyspace.remove(key).is_some()).count()))
 }
 
 /// The deadline less `from`; -1 without a deadline, -2 without a key.
@@ -76,10 +79,8 @@ fn pexpireat(keyspace: &mut Keyspace, args: &[&[u8]], now: Time) -> Result<Value
 }
 
 fn expire_at(keyspace: &mut Keyspace, args: &[&[u8]], from: Time, now: Time) -> Result<Value, Error> {
-    let number = std::str::from_utf8(args[1]).ok().and_then(|text| text.parse::<i64>().ok());
-    let Some(at) = number.and_then(|number| number.checked_add(from)) else {
-        return Err(Error::Unknown { message: "value is not an integer or out of range".into() });
-    };
+    let at = number::<i64>(args[1]).and_then(|number| number.checked_add(from));
+    let at = at.ok_or_else(|| refusal(NO_INTEGER))?;
     if !keyspace.slots.contains_key(args[0]) {
         return Ok(integer(0));
     }
@@ -97,8 +98,84 @@ fn persist(keyspace: &mut Keyspace, args: &[&[u8]], _now: Time) -> Result<Value,
     Ok(integer(usize::from(armed)))
 }
 
+/// With everything that it has, its deadline too; what was under the new name is gone.
+fn rename(keyspace: &mut Keyspace, args: &[&[u8]], _now: Time) -> Result<Value, Error> {
+    if !keyspace.slots.contains_key(args[0]) {
+        return Err(refusal("no such key"));
+    }
+    if args[0] != args[1]
+        && let Some(slot) = keyspace.remove(args[0])
+    {
+        keyspace.put(args[1], slot.document, slot.deadline);
+    }
+    Ok(Value::Ok)
+}
+
+/// With everything that it has, its deadline too. There is one database, so nothing is copied to another one.
+fn copy(keyspace: &mut Keyspace, args: &[&[u8]], _now: Time) -> Result<Value, Error> {
+    let mut replace = false;
+    for option in &args[2..] {
+        if !option.eq_ignore_ascii_case(b"REPLACE") {
+            return Err(refusal("syntax error"));
+        }
+        replace = true;
+    }
+    if args[0] == args[1] {
+        return Err(refusal("source and destination objects are the same"));
+    }
+    let free = replace || !keyspace.slots.contains_key(args[1]);
+    let source = keyspace.slots.get(args[0]).filter(|_| free);
+    let Some((document, deadline)) = source.map(|slot| (slot.document.clone(), slot.deadline)) else {
+        return Ok(integer(0));
+    };
+    keyspace.put(args[1], document, deadline);
+    Ok(integer(1))
+}
+
+/// From the youngest key back, so that a walk comes to its end however many keys are added meanwhile. The cursor is
+/// the number of the key looked at last: whatever comes and goes, the keys before it are those still to come.
+fn scan(keyspace: &mut Keyspace, args: &[&[u8]], _now: Time) -> Result<Value, Error> {
+    let cursor: u64 = number(args[0]).ok_or_else(|| refusal("invalid cursor"))?;
+    let (mut pattern, mut count) = (None, 10);
+    for option in args[1..].chunks(2) {
+        match option {
+            [name, value] if name.eq_ignore_ascii_case(b"MATCH") => pattern = Some(*value),
+            [name, value] if name.eq_ignore_ascii_case(b"COUNT") => {
+                count = number::<i64>(value).ok_or_else(|| refusal(NO_INTEGER))?;
+                if count < 1 {
+                    return Err(refusal("syntax error"));
+                }
+            }
+            _ => return Err(refusal("syntax error")),
+        }
+    }
+    let end = if cursor == 0 { u64::MAX } else { cursor };
+    let mut older = keyspace.order.range(..end).rev();
+    let (mut last, mut keys) = (0, Vec::new());
+    for (number, key) in older.by_ref().take(usize::try_from(count).unwrap_or(usize::MAX)) {
+        last = *number;
+        if pattern.is_none_or(|pattern| glob::matches(pattern, key)) {
+            keys.push(Value::Bulk(key.to_vec()));
+        }
+    }
+    let next = if older.next().is_some() { last } else { 0 };
+    Ok(Value::Array(vec![Value::Bulk(next.to_string().into_bytes()), Value::Array(keys)]))
+}
+
+const NO_INTEGER: &str = "value is not an integer or out of range";
+
+fn number<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// An error in the server's words.
+fn refusal(message: &str) -> Error {
+    Error::Unknown { message: message.into() }
+}
+
 fn flush(keyspace: &mut Keyspace, _args: &[&[u8]], _now: Time) -> Result<Value, Error> {
     keyspace.slots.clear();
+    keyspace.order.clear();
     keyspace.due.clear();
     Ok(Value::Ok)
 }

@@ -2,9 +2,10 @@
 //!
 //! It holds no clock: each call says what time it is, so that whoever embeds it can move time on.
 
+mod glob;
 mod keys;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::command;
@@ -15,6 +16,8 @@ use crate::{Document, Error, Policies, Recorder, Time, Value};
 #[derive(Debug, Default)]
 pub struct Keyspace {
     slots: HashMap<Arc<[u8]>, Slot>,
+    /// The keys in the order in which they came, by the numbers of their slots.
+    order: BTreeMap<u64, Arc<[u8]>>,
     /// The keys that have a deadline, soonest first.
     due: BTreeSet<(Time, Arc<[u8]>)>,
     policies: Policies,
@@ -24,6 +27,7 @@ pub struct Keyspace {
 struct Slot {
     document: Document,
     deadline: Option<Time>,
+    number: u64,
 }
 
 impl Keyspace {
@@ -41,22 +45,34 @@ impl Keyspace {
     }
 
     fn expire(&mut self, now: Time) {
-        while let Some((deadline, _)) = self.due.first()
+        while let Some((deadline, key)) = self.due.first()
             && *deadline <= now
-            && let Some((_, key)) = self.due.pop_first()
         {
-            self.slots.remove(&key);
+            let key = Arc::clone(key);
+            self.remove(&key);
         }
     }
 
-    fn remove(&mut self, key: &[u8]) -> bool {
-        let Some((key, slot)) = self.slots.remove_entry(key) else {
-            return false;
-        };
+    /// Puts a document under a key, whatever is there. The key keeps its place in the order.
+    fn put(&mut self, key: &[u8], document: Document, deadline: Option<Time>) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.document = document;
+        } else {
+            let number = self.order.last_key_value().map_or(1, |(last, _)| last + 1);
+            let key: Arc<[u8]> = key.into();
+            self.order.insert(number, Arc::clone(&key));
+            self.slots.insert(key, Slot { document, deadline: None, number });
+        }
+        self.set_deadline(key, deadline);
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Option<Slot> {
+        let (key, slot) = self.slots.remove_entry(key)?;
+        self.order.remove(&slot.number);
         if let Some(deadline) = slot.deadline {
             self.due.remove(&(deadline, key));
         }
-        true
+        Some(slot)
     }
 
     /// Moves or clears a deadline; one that is past deletes at the next call.
@@ -102,12 +118,12 @@ impl Host for Opened<'_> {
     }
 
     fn insert(&mut self, key: &[u8], document: Document) -> Result<(), Error> {
-        self.keyspace.slots.insert(key.into(), Slot { document, deadline: None });
+        self.keyspace.put(key, document, None);
         Ok(())
     }
 
     fn remove(&mut self, key: &[u8]) -> Result<bool, Error> {
-        Ok(self.keyspace.remove(key))
+        Ok(self.keyspace.remove(key).is_some())
     }
 
     fn deadline(&mut self, key: &[u8]) -> Option<Time> {

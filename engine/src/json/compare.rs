@@ -1,8 +1,13 @@
-//! Which members of an object changed.
+//! Which values are equal, which is the lesser, and which members of an object changed.
+//!
+//! Equal is what means the same: numbers by their value, so that 1, 1.0 and 1e0 are one, objects whatever the order
+//! of their members. A boolean is no number. An integer is exact and any other number a double, as in Python.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use super::{Kind, canonical, kind, members};
+use super::{Kind, canonical, elements, kind, members, unquote};
 use crate::{Error, Path};
 
 /// The names, quoted, of the members that are different in `after`, new there, or gone.
@@ -24,9 +29,197 @@ pub fn changed_members(before: &[u8], after: &[u8]) -> Result<Vec<Vec<u8>>, Erro
     Ok(changed)
 }
 
+/// Text that equal values share and others do not.
+pub(crate) fn normal(text: &[u8]) -> Cow<'_, [u8]> {
+    match kind(text) {
+        Kind::Integer if text == b"-0" => Cow::Borrowed(b"0"),
+        Kind::Null | Kind::Boolean | Kind::String | Kind::Integer => Cow::Borrowed(text),
+        Kind::Number => Cow::Owned(normal_double(text)),
+        Kind::Array | Kind::Object => {
+            let mut out = Vec::with_capacity(text.len());
+            push_normal(text, &mut out);
+            Cow::Owned(out)
+        }
+    }
+}
+
+/// The order of two numbers, or of two strings by their code points; `None` for anything else.
+pub(crate) fn order(left: &[u8], right: &[u8]) -> Option<Ordering> {
+    match (kind(left), kind(right)) {
+        (Kind::String, Kind::String) => Some(unquote(left).cmp(&unquote(right))),
+        (Kind::Integer, Kind::Integer) => Some(order_integers(left, right)),
+        (Kind::Integer, Kind::Number) => Some(order_mixed(left, right)),
+        (Kind::Number, Kind::Integer) => Some(order_mixed(right, left).reverse()),
+        (Kind::Number, Kind::Number) => double(left).partial_cmp(&double(right)),
+        _ => None,
+    }
+}
+
+/// Integers of any size, by their digits.
+fn order_integers(left: &[u8], right: &[u8]) -> Ordering {
+    let (left, right) = (normal(left), normal(right));
+    let magnitude = |left: &[u8], right: &[u8]| (left.len(), left).cmp(&(right.len(), right));
+    match (left.strip_prefix(b"-"), right.strip_prefix(b"-")) {
+        (None, None) => magnitude(&left, &right),
+        (Some(left), Some(right)) => magnitude(right, left),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+    }
+}
+
+/// An integer and a double, exactly: no integer is made a double.
+fn order_mixed(integer: &[u8], number: &[u8]) -> Ordering {
+    let number = double(number);
+    let whole = format!("{:.0}", number.floor());
+    let fraction = if number > number.floor() { Ordering::Less } else { Ordering::Equal };
+    order_integers(integer, whole.as_bytes()).then(fraction)
+}
+
+/// A number that is no integer; canonical text holds none that a double cannot.
+fn double(text: &[u8]) -> f64 {
+    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
+}
+
+fn normal_double(text: &[u8]) -> Vec<u8> {
+    let number = double(text);
+    if number == 0.0 {
+        b"0".to_vec()
+    } else if number.fract() == 0.0 {
+        // All digits of a whole double: those of the integer it equals.
+        format!("{number:.0}").into_bytes()
+    } else {
+        format!("{number:?}").into_bytes()
+    }
+}
+
+/// No deeper than a document.
+fn push_normal(text: &[u8], out: &mut Vec<u8>) {
+    match kind(text) {
+        Kind::Array => {
+            out.push(b'[');
+            for element in elements(text, 0) {
+                push_normal(&text[element], out);
+                out.push(b',');
+            }
+            out.push(b']');
+        }
+        Kind::Object => {
+            let mut sorted: Vec<_> =
+                members(text, 0).map(|member| (&text[member.name], &text[member.value])).collect();
+            sorted.sort_unstable();
+            out.push(b'{');
+            for (name, value) in sorted {
+                out.extend_from_slice(name);
+                out.push(b':');
+                push_normal(value, out);
+                out.push(b',');
+            }
+            out.push(b'}');
+        }
+        _ => out.extend_from_slice(&normal(text)),
+    }
+}
+
+/// A value to look for among others.
+#[derive(Debug)]
+pub(crate) struct Sought<'a> {
+    text: &'a [u8],
+    kind: Kind,
+    normal: Cow<'a, [u8]>,
+}
+
+impl<'a> Sought<'a> {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
+        Self { text, kind: kind(text), normal: normal(text) }
+    }
+
+    /// Whether it is equal to another value.
+    pub(crate) fn is(&self, other: &[u8]) -> bool {
+        // Most values differ or agree at first sight.
+        other == self.text || self.could_be(kind(other)) && normal(other) == self.normal
+    }
+
+    /// Whether a value of this type but of another text can be equal to it.
+    pub(crate) fn could_be(&self, other: Kind) -> bool {
+        let is_number = |kind| matches!(kind, Kind::Integer | Kind::Number);
+        match self.kind {
+            Kind::Array | Kind::Object => other == self.kind,
+            kind => is_number(kind) && is_number(other),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn equal_is_what_means_the_same() {
+        for (one, other) in [
+            ("1", "1.0"),
+            ("1", "1e0"),
+            ("100", "1E2"),
+            ("0", "-0"),
+            ("0", "-0.0"),
+            ("0.1", "1e-1"),
+            ("1.10", "1.1"),
+            ("100000000000000000000", "1e20"),
+            ("[1,[2.0]]", "[1.0,[2]]"),
+            (r#"{"a":1,"b":[{"c":1,"d":2}]}"#, r#"{"b":[{"d":2.0,"c":1}],"a":1}"#),
+        ] {
+            assert!(Sought::new(one.as_bytes()).is(other.as_bytes()), "{one} {other}");
+            assert!(Sought::new(other.as_bytes()).is(one.as_bytes()), "{one} {other}");
+        }
+        for (one, other) in [
+            ("1", "true"),
+            ("0", "false"),
+            ("0", "null"),
+            ("1", "\"1\""),
+            ("[]", "{}"),
+            ("[1,2]", "[2,1]"),
+            ("[1,[2]]", "[1,2]"),
+            ("[[],1]", "[[1]]"),
+            (r#"{"a":1}"#, r#"{"a":1,"b":1}"#),
+            (r#"{"a":1}"#, r#"{"b":1}"#),
+            ("9007199254740993", "9007199254740993.0"),
+            ("1", "1.0000000000000002"),
+        ] {
+            assert!(!Sought::new(one.as_bytes()).is(other.as_bytes()), "{one} {other}");
+            assert!(!Sought::new(other.as_bytes()).is(one.as_bytes()), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_ordered_exactly_and_strings_by_code_points() {
+        let ascending = [
+            "-1e300",
+            "-100000000000000000001",
+            "-1e20",
+            "-2",
+            "-1.5",
+            "-1",
+            "-0.5",
+            "0",
+            "1e-300",
+            "0.5",
+            "1",
+            "1.0000000000000002",
+            "9007199254740992.0",
+            "9007199254740993",
+            "9007199254740994",
+            "1e300",
+        ];
+        for (at, left) in ascending.iter().enumerate() {
+            for (place, right) in ascending.iter().enumerate() {
+                assert_eq!(order(left.as_bytes(), right.as_bytes()), Some(at.cmp(&place)), "{left} {right}");
+            }
+        }
+        assert_eq!(order(b"-0", b"0.0"), Some(Ordering::Equal));
+        assert_eq!(order(b"\"\\n\"", b"\" \""), Some(Ordering::Less));
+        assert_eq!(order("\"\u{ffff}\"".as_bytes(), "\"\u{1f511}\"".as_bytes()), Some(Ordering::Less));
+        assert_eq!(order(b"1", b"\"1\""), None);
+        assert_eq!(order(b"null", b"null"), None);
+    }
 
     #[test]
     fn names_what_changed_came_and_went() {

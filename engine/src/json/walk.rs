@@ -178,6 +178,13 @@ impl<'a> Elements<'a> {
         }
         self.next
     }
+
+    /// From the start of the first to the end of the last element of a range; `None` where it holds none.
+    pub(crate) fn run(self, range: &Range<usize>) -> Option<Range<usize>> {
+        let mut elements = self.skip(range.start).take(range.len());
+        let first = elements.next()?;
+        Some(first.start..elements.last().map_or(first.end, |last| last.end))
+    }
 }
 
 impl Iterator for Elements<'_> {

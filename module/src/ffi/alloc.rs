@@ -4,13 +4,20 @@ use std::alloc::{GlobalAlloc, Layout, System};
 
 use redis_module::raw;
 
-#[global_allocator]
+// Unit tests run outside a server, with the system's allocator.
+#[cfg_attr(not(test), global_allocator)]
+#[cfg_attr(test, expect(dead_code, reason = "there is no server"))]
 static ALLOCATOR: ServerAllocator = ServerAllocator;
 
 struct ServerAllocator;
 
 /// What the server's allocator aligns to, whatever it is built with.
 const ALIGNMENT: usize = 16;
+
+/// Whether a value's own allocation is the server's.
+pub(super) const fn is_servers<T>() -> bool {
+    size_of::<T>() > 0 && align_of::<T>() <= ALIGNMENT
+}
 
 // SAFETY: the server's functions keep malloc's contract, and a block returns to the allocator it came from,
 // since its alignment alone chooses between the two. Before the API is there, an allocation fails.

@@ -98,17 +98,26 @@ static INTERNAL: [Callback; replay::COMMANDS.len()] =
 pub(crate) struct Description<'a> {
     pub(crate) summary: &'a str,
     pub(crate) arity: i64,
-    pub(crate) keys: Option<KeySpec>,
+    pub(crate) keys: Vec<KeySpec>,
     pub(crate) arguments: Vec<&'static Arg>,
 }
 
 /// Where a command's keys are, counted from its name, and what it does to them.
 pub(crate) struct KeySpec {
-    pub(crate) first: usize,
-    /// Whether all words from there on are keys.
-    pub(crate) rest: bool,
+    pub(crate) first: i32,
+    pub(crate) find: FindKeys,
     /// The server's `REDISMODULE_CMD_KEY_*`.
     pub(crate) flags: u32,
+}
+
+/// How many keys there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FindKeys {
+    One,
+    /// All words from the first on.
+    Rest,
+    /// As many as the word there says, behind it.
+    Counted,
 }
 
 /// The positions of keys for servers and clients that do not know key specs: first, last, step.
@@ -209,18 +218,16 @@ impl<'c> Commands<'c> {
     pub(crate) fn describe(self, name: &str, description: &Description<'_>) -> Result<(), String> {
         let command = self.get(name)?;
         let mut arena = Arena::default();
-        let mut key_specs: Vec<raw::RedisModuleCommandKeySpec> = Vec::new();
-        if let Some(keys) = &description.keys {
-            key_specs.push(key_spec(keys));
-            key_specs.push(zeroed());
-        }
+        let mut key_specs: Vec<raw::RedisModuleCommandKeySpec> =
+            description.keys.iter().map(key_spec).collect();
+        key_specs.push(zeroed());
         let mut info: raw::RedisModuleCommandInfo = zeroed();
         info.version = &raw const INFO_VERSION;
         info.summary = arena.text(description.summary);
         info.since = c"0.1.0".as_ptr();
         info.arity = description.arity as c_int;
         info.args = arena.arguments(&description.arguments);
-        if description.keys.is_some() {
+        if !description.keys.is_empty() {
             info.key_specs = key_specs.as_mut_ptr();
         }
         // SAFETY: everything the description points to is alive, and the server copies it.
@@ -272,10 +279,19 @@ fn key_spec(keys: &KeySpec) -> raw::RedisModuleCommandKeySpec {
     let mut spec: raw::RedisModuleCommandKeySpec = zeroed();
     spec.flags = u64::from(keys.flags);
     spec.begin_search_type = raw::RedisModuleKeySpecBeginSearchType_REDISMODULE_KSPEC_BS_INDEX;
-    spec.bs.index.pos = keys.first as c_int;
+    spec.bs.index.pos = keys.first;
+    if keys.find == FindKeys::Counted {
+        spec.find_keys_type = raw::RedisModuleKeySpecFindKeysType_REDISMODULE_KSPEC_FK_KEYNUM;
+        spec.fk.keynum = raw::RedisModuleCommandKeySpec__bindgen_ty_2__bindgen_ty_2 {
+            keynumidx: 0,
+            firstkey: 1,
+            keystep: 1,
+        };
+        return spec;
+    }
     spec.find_keys_type = raw::RedisModuleKeySpecFindKeysType_REDISMODULE_KSPEC_FK_RANGE;
     spec.fk.range = raw::RedisModuleCommandKeySpec__bindgen_ty_2__bindgen_ty_1 {
-        lastkey: if keys.rest { -1 } else { 0 },
+        lastkey: if keys.find == FindKeys::Rest { -1 } else { 0 },
         keystep: 1,
         limit: 0,
     };
@@ -286,6 +302,8 @@ fn key_spec(keys: &KeySpec) -> raw::RedisModuleCommandKeySpec {
 #[derive(Default)]
 struct Arena {
     texts: Vec<CString>,
+    /// How many of the arguments so far are keys.
+    keys: c_int,
     lists: Vec<Vec<raw::RedisModuleCommandArg>>,
 }
 
@@ -337,7 +355,8 @@ impl Arena {
         entry.key_spec_index = -1;
         entry.type_ = match kind {
             Kind::Key => {
-                entry.key_spec_index = 0;
+                entry.key_spec_index = self.keys;
+                self.keys += 1;
                 raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_KEY
             }
             Kind::Path | Kind::Json | Kind::Text => {

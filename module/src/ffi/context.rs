@@ -1,6 +1,6 @@
 //! The server as one callback sees it.
 
-use std::ffi::{CStr, CString, c_int, c_void};
+use std::ffi::{CStr, CString, c_int, c_longlong, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
@@ -80,6 +80,36 @@ impl Context<'_> {
         unsafe { server!(RedisModule_AvoidReplicaTraffic()) != 0 }
     }
 
+    /// Whether the client's user may run this command on these keys. Who has no user may do anything.
+    pub(crate) fn permits(self, words: &[Word<'_>]) -> bool {
+        // SAFETY: the context and the words are alive, `Word` is the server's own pointer; name and user are ours
+        // to free. The server reads the words only. A script runs as the user of its caller; outside of one, a
+        // client without a user, which is another module's, must not be asked for its name directly.
+        unsafe {
+            let name = if self.has(raw::REDISMODULE_CTX_FLAGS_LUA) {
+                server!(RedisModule_GetCurrentUserName(self.raw))
+            } else {
+                let client = server!(RedisModule_GetClientId(self.raw));
+                server!(RedisModule_GetClientUserNameById(self.raw, client))
+            };
+            if name.is_null() {
+                return true;
+            }
+            let user = server!(RedisModule_GetModuleUserFromUserName(name));
+            server!(RedisModule_FreeString(self.raw, name));
+            if user.is_null() {
+                return false;
+            }
+            let status = server!(RedisModule_ACLCheckCommandPermissions(
+                user,
+                words.as_ptr().cast_mut().cast(),
+                words.len() as c_int
+            ));
+            server!(RedisModule_FreeModuleUser(user));
+            status as isize == raw::REDISMODULE_OK
+        }
+    }
+
     /// Replicates a command in place of the one that runs.
     pub(crate) fn replicate(self, command: &CStr, words: &[Word<'_>], audience: Audience) {
         let format = match audience {
@@ -95,6 +125,20 @@ impl Context<'_> {
                 format.as_ptr(),
                 words.as_ptr(),
                 words.len()
+            ));
+        }
+    }
+
+    /// Replicates a command of one key and a moment.
+    pub(crate) fn replicate_moment(self, command: &CStr, key: Word<'_>, moment: Time) {
+        // SAFETY: the key is alive, and the format says a string and a number of 64 bits.
+        unsafe {
+            server!(RedisModule_Replicate(
+                self.raw,
+                command.as_ptr(),
+                c"sl".as_ptr(),
+                key.raw(),
+                c_longlong::from(moment)
             ));
         }
     }
@@ -136,13 +180,46 @@ impl Context<'_> {
         log(self.raw, message);
     }
 
+    /// Says what the module can do, as far as the server knows the words.
     pub(crate) fn set_options(self) {
-        let options =
-            raw::REDISMODULE_OPTIONS_HANDLE_IO_ERRORS | raw::REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED;
-        // SAFETY: the context is alive.
-        unsafe { server!(RedisModule_SetModuleOptions(self.raw, options as c_int)) }
+        let mut options = raw::REDISMODULE_OPTIONS_HANDLE_IO_ERRORS
+            | raw::REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED
+            | raw::REDISMODULE_OPTIONS_HANDLE_REPL_ASYNC_LOAD;
+        // SAFETY: the context is alive; the function is asked for before it is used.
+        unsafe {
+            let known = raw::RedisModule_GetModuleOptionsAll.map_or(0, |all| all()) as u32;
+            if known & VALKEY_HANDLE_ATOMIC_SLOT_MIGRATION != 0 && self.is_valkey() {
+                options |= VALKEY_HANDLE_ATOMIC_SLOT_MIGRATION;
+            }
+            server!(RedisModule_SetModuleOptions(self.raw, options as c_int));
+        }
+    }
+
+    fn is_valkey(self) -> bool {
+        self.info(c"server", c"valkey_version").is_some()
+    }
+
+    /// Whether the child process that was just born rewrites the append-only file.
+    pub(crate) fn rewrites_append_only_file(self) -> bool {
+        self.info(c"persistence", c"aof_rewrite_in_progress").is_some_and(|running| *running == *c"1")
+    }
+
+    /// A field of what `INFO` tells.
+    fn info(self, section: &CStr, field: &CStr) -> Option<CString> {
+        // SAFETY: context and names are alive; the value belongs to the information, which is freed after its use.
+        unsafe {
+            let info = server!(RedisModule_GetServerInfo(self.raw, section.as_ptr()));
+            let value = server!(RedisModule_ServerInfoGetFieldC(info, field.as_ptr()));
+            let value = (!value.is_null()).then(|| CStr::from_ptr(value).to_owned());
+            server!(RedisModule_FreeServerInfo(self.raw, info));
+            value
+        }
     }
 }
+
+/// The slots of a document move by the command of its append-only file and by what is replicated, as Valkey asks.
+/// Redis may give the bit another meaning.
+const VALKEY_HANDLE_ATOMIC_SLOT_MIGRATION: u32 = 1 << 5;
 
 /// Writes a line into the server's log where there is no context at hand.
 pub(super) fn log_line(message: &str) {

@@ -21,7 +21,9 @@ pub(crate) fn subscribe(context: Context<'_>) -> bool {
             unsafe { server!(RedisModule_SubscribeToServerEvent(context.raw(), event, Some(callback))) };
         status as isize == raw::REDISMODULE_OK
     };
-    subscribe(raw::REDISMODULE_EVENT_LOADING, loading) && subscribe(raw::REDISMODULE_EVENT_FORK_CHILD, fork)
+    subscribe(raw::REDISMODULE_EVENT_LOADING, loading)
+        && subscribe(raw::REDISMODULE_EVENT_REPL_ASYNC_LOAD, loading_aside)
+        && subscribe(raw::REDISMODULE_EVENT_FORK_CHILD, fork)
 }
 
 extern "C" fn loading(
@@ -42,6 +44,21 @@ extern "C" fn loading(
     });
 }
 
+/// A replica that loads what its primary sends beside what it has: `repl-diskless-load swapdb`.
+extern "C" fn loading_aside(
+    context: *mut raw::RedisModuleCtx,
+    _event: raw::RedisModuleEvent,
+    subevent: u64,
+    _data: *mut c_void,
+) {
+    guard(context, |_| match subevent {
+        raw::REDISMODULE_SUBEVENT_REPL_ASYNC_LOAD_STARTED => policies::loading_aside_starts(),
+        raw::REDISMODULE_SUBEVENT_REPL_ASYNC_LOAD_ABORTED => policies::loading_aside_ends(false),
+        raw::REDISMODULE_SUBEVENT_REPL_ASYNC_LOAD_COMPLETED => policies::loading_aside_ends(true),
+        _ => {}
+    });
+}
+
 extern "C" fn fork(
     context: *mut raw::RedisModuleCtx,
     _event: raw::RedisModuleEvent,
@@ -50,7 +67,7 @@ extern "C" fn fork(
 ) {
     guard(context, |context| {
         if subevent == raw::REDISMODULE_SUBEVENT_FORK_CHILD_BORN {
-            policies::append_behind_rewrite(context);
+            policies::rewrite_starts(context);
         }
     });
 }

@@ -1,5 +1,6 @@
 //! An open key.
 
+use std::ffi::c_int;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -14,6 +15,8 @@ use super::value;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Mode {
     Read,
+    /// To write what the same command has looked up before: the server counts no second use of the key.
+    Again,
     Write,
 }
 
@@ -36,10 +39,11 @@ impl<'c> Key<'c> {
         let flags = match mode {
             Mode::Read => raw::REDISMODULE_READ,
             Mode::Write => raw::REDISMODULE_READ | raw::REDISMODULE_WRITE,
+            Mode::Again => raw::REDISMODULE_READ | raw::REDISMODULE_WRITE | raw::REDISMODULE_OPEN_KEY_NOTOUCH,
         };
         // SAFETY: context and name are alive. The server opens nothing, null, when a key to read is missing.
         unsafe {
-            let raw = server!(RedisModule_OpenKey(context.raw(), name.raw(), flags as i32));
+            let raw = server!(RedisModule_OpenKey(context.raw(), name.raw(), flags as c_int));
             let mut key = Self { raw, mode, document: None, known: ptr::null_mut(), life: PhantomData };
             if raw.is_null() {
                 return Ok(key);
@@ -65,7 +69,7 @@ impl<'c> Key<'c> {
 
     /// The document, to change it. The key is open for writing.
     pub(crate) fn document_mut(&mut self) -> Option<&mut Document> {
-        debug_assert_eq!(self.mode, Mode::Write);
+        debug_assert!(self.allows(Mode::Again));
         self.document.as_deref_mut()
     }
 
@@ -98,9 +102,8 @@ impl<'c> Key<'c> {
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
-        if self.raw.is_null() {
-            return None;
-        }
+        // Redis 8.2 ends itself when it is asked for the deadline of a key that holds nothing.
+        self.document.as_ref()?;
         // SAFETY: the key is open.
         let deadline = unsafe { server!(RedisModule_GetAbsExpire(self.raw)) };
         (deadline != Time::from(raw::REDISMODULE_NO_EXPIRE)).then_some(deadline)

@@ -67,7 +67,8 @@ fn missing() -> Option<&'static str> {
         RedisModule_Alloc RedisModule_Realloc RedisModule_Free RedisModule_MallocSize
         RedisModule_CreateCommand RedisModule_CreateSubcommand RedisModule_GetCommand
         RedisModule_SetCommandInfo RedisModule_IsKeysPositionRequest RedisModule_KeyAtPos
-        RedisModule_SetModuleOptions RedisModule_GetContextFlags RedisModule_AvoidReplicaTraffic
+        RedisModule_SetModuleOptions RedisModule_GetServerInfo
+        RedisModule_ServerInfoGetFieldC RedisModule_FreeServerInfo RedisModule_GetContextFlags RedisModule_AvoidReplicaTraffic
         RedisModule_Milliseconds RedisModule_GetSelectedDb RedisModule_Log
         RedisModule_Replicate RedisModule_ReplicateVerbatim RedisModule_SignalModifiedKey
         RedisModule_NotifyKeyspaceEvent RedisModule_StringPtrLen RedisModule_CreateString
@@ -80,7 +81,8 @@ fn missing() -> Option<&'static str> {
         RedisModule_SaveUnsigned RedisModule_LoadUnsigned RedisModule_SaveStringBuffer
         RedisModule_LoadStringBuffer RedisModule_IsIOError RedisModule_LogIOError RedisModule_EmitAOF
         RedisModule_DigestAddLongLong RedisModule_DigestAddStringBuffer RedisModule_DigestEndSequence
-        RedisModule_DefragAlloc RedisModule_SubscribeToServerEvent RedisModule_CreateTimer
+        RedisModule_DefragAlloc RedisModule_DefragCursorGet RedisModule_DefragCursorSet
+        RedisModule_DefragShouldStop RedisModule_SubscribeToServerEvent RedisModule_CreateTimer
     ];
     functions.into_iter().find_map(|(name, missing)| missing.then_some(name))
 }

@@ -14,8 +14,6 @@ macro_rules! server {
     };
 }
 
-// Unit tests run outside a server, with the system's allocator.
-#[cfg(not(test))]
 mod alloc;
 mod cell;
 mod commands;
@@ -27,7 +25,7 @@ mod reply;
 mod value;
 
 pub(crate) use cell::ServerCell;
-pub(crate) use commands::{Commands, Description, Handler, KeySpec, Positions};
+pub(crate) use commands::{Commands, Description, FindKeys, Handler, KeySpec, Positions};
 pub(crate) use context::{Audience, Context, Text, Word};
 pub(crate) use events::{call_later, subscribe};
 pub(crate) use key::{Key, Mode};

@@ -8,9 +8,10 @@ use std::ptr;
 use std::slice;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use rapyer_engine::{Document, Large, Stored, guarded};
+use rapyer_engine::{Document, Large, Mover, Stored, guarded};
 use redis_module::raw;
 
+use super::alloc::is_servers;
 use super::context::{Context, Opaque, Text, Word, c_text, log_line};
 use crate::{datatype, policies};
 
@@ -179,14 +180,60 @@ extern "C" fn defrag(
     _key: *mut raw::RedisModuleString,
     value: *mut Opaque,
 ) -> c_int {
-    // SAFETY: the value is an allocation that nothing else points to; where the server moves it, the old one is gone.
+    let mut from = 0;
+    // SAFETY: the context is the server's; a small document has no cursor, and starts at 0. The value is of our
+    // type, and goes back also after a panic, wherever it is by then.
     unsafe {
-        let moved = server!(RedisModule_DefragAlloc(context, *value));
-        if !moved.is_null() {
-            *value = moved;
+        server!(RedisModule_DefragCursorGet(context, &raw mut from));
+        let mut document = ManuallyDrop::new(from_raw(*value));
+        let stopped = guard(None, || document.defragment(from as usize, &mut Defragmenter { context }));
+        *value = into_raw(ManuallyDrop::into_inner(document));
+        if let Some(next) = stopped {
+            server!(RedisModule_DefragCursorSet(context, next as _));
+        }
+        c_int::from(stopped.is_some())
+    }
+}
+
+/// Moves allocations as the server sees fit.
+struct Defragmenter {
+    context: *mut raw::RedisModuleDefragCtx,
+}
+
+impl Defragmenter {
+    /// Where a block is now.
+    fn moved<T>(&self, block: *mut T) -> *mut T {
+        // SAFETY: the block is of the server's allocator and ours alone; where the server moves it, the old one
+        // is gone.
+        let moved: *mut T = unsafe { server!(RedisModule_DefragAlloc(self.context, block.cast())).cast() };
+        if moved.is_null() { block } else { moved }
+    }
+}
+
+impl Mover for Defragmenter {
+    fn vec<T>(&mut self, vec: &mut Vec<T>) {
+        if is_servers::<T>() && vec.capacity() > 0 {
+            let mut taken = ManuallyDrop::new(std::mem::take(vec));
+            let start = self.moved(taken.as_mut_ptr());
+            // SAFETY: a move in memory is a move; length and capacity are as they were.
+            *vec = unsafe { Vec::from_raw_parts(start, taken.len(), taken.capacity()) };
         }
     }
-    0
+
+    fn boxed<T>(&mut self, value: &mut Box<T>) {
+        if is_servers::<T>() {
+            // SAFETY: the box is put back before anybody can look.
+            unsafe {
+                let block = Box::into_raw(ptr::read(value));
+                ptr::write(value, Box::from_raw(self.moved(block)));
+            }
+        }
+    }
+
+    fn should_stop(&mut self) -> bool {
+        // SAFETY: the context is the server's.
+        unsafe { server!(RedisModule_DefragShouldStop(self.context)) != 0 }
+    }
 }
 
 extern "C" fn load_policies(io: *mut raw::RedisModuleIO, encoding: c_int, _when: c_int) -> c_int {

@@ -1,0 +1,152 @@
+//! Commands that tell about a value: LEN, TYPE, KEYS, CONTAINS.
+
+use super::container::length;
+use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
+use crate::host::Effect;
+use crate::json::{self, Kind as Json, Sought};
+use crate::node::Node;
+use crate::path::{Path, Step};
+use crate::{Error, Groups, Reply};
+
+pub(super) static LEN: Command = Command {
+    name: "LEN",
+    subcommand: None,
+    summary: "Counts the elements of an array, the members of an object or the characters of a string.",
+    access: Access::Read,
+    groups: Groups::READ,
+    below: None,
+    keys: Keys::First,
+    args: &[KEY, PATH.optional()],
+    norefresh: true,
+    creates: false,
+    ifversion: false,
+    reply: "the count; nil where there is nothing",
+    run: |call| {
+        tell(call, |node, path, reply| {
+            reply.integer(length(node, path)? as i64);
+            Ok(())
+        })
+    },
+};
+
+pub(super) static TYPE: Command = Command {
+    name: "TYPE",
+    subcommand: None,
+    summary: "Tells the type of a value.",
+    access: Access::Read,
+    groups: Groups::READ,
+    below: None,
+    keys: Keys::First,
+    args: &[KEY, PATH.optional()],
+    norefresh: true,
+    creates: false,
+    ifversion: false,
+    reply: "null, boolean, integer, number, string, array or object; nil where there is nothing",
+    run: |call| {
+        tell(call, |node, _, reply| {
+            reply.bulk(node.kind().name().as_bytes());
+            Ok(())
+        })
+    },
+};
+
+pub(super) static KEYS: Command = Command {
+    name: "KEYS",
+    subcommand: None,
+    summary: "Lists the names of an object's members.",
+    access: Access::Read,
+    groups: Groups::READ,
+    below: None,
+    keys: Keys::First,
+    args: &[KEY, PATH.optional()],
+    norefresh: true,
+    creates: false,
+    ifversion: false,
+    reply: "an array of JSON strings; nil where there is nothing",
+    run: |call| {
+        tell(call, |node, path, reply| {
+            if node.kind() != Json::Object {
+                return Err(Error::bad_type(path, "an object", node.kind()));
+            }
+            reply.array(node.items());
+            node.names().for_each(|name| reply.bulk(name));
+            Ok(())
+        })
+    },
+};
+
+/// Answers with what `about` tells of the value at the path that may follow the key; nil where there is none.
+fn tell(
+    call: &mut Call<'_>,
+    about: fn(Node<'_>, &Path, &mut dyn Reply) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let key = call.args.word()?;
+    let path = call.args.optional_path()?.unwrap_or_default();
+    call.end()?;
+    let document = call.host.read_below(key)?;
+    let Some((document, node)) =
+        document.and_then(|document| Some((document, document.root().find(path.steps())?)))
+    else {
+        call.reply.null();
+        return Ok(());
+    };
+    about(node, &path, call.reply)?;
+    let header = document.header();
+    call.touch(key, Effect::Read, header);
+    Ok(())
+}
+
+pub(super) static CONTAINS: Command = Command {
+    name: "CONTAINS",
+    subcommand: None,
+    summary: "Tells whether an array has an element, an object a member of a name, a string a text; without either \
+              whether there is a value at all.",
+    access: Access::Read,
+    groups: Groups::READ,
+    below: None,
+    keys: Keys::First,
+    args: &[KEY, PATH, Arg::new("json", Kind::Json).optional()],
+    norefresh: true,
+    creates: false,
+    ifversion: false,
+    reply: "1 or 0",
+    run: contains,
+};
+
+fn contains(call: &mut Call<'_>) -> Result<(), Error> {
+    let key = call.args.word()?;
+    let path = call.args.path()?;
+    let value = call.args.optional_json(&CONTAINS, 0)?;
+    call.end()?;
+    let document = call.host.read_below(key)?;
+    let Some((document, node)) =
+        document.and_then(|document| Some((document, document.root().find(path.steps())?)))
+    else {
+        call.reply.integer(0);
+        return Ok(());
+    };
+    let contains = match value {
+        Some(value) => holds(node, &value, &path)?,
+        None => true,
+    };
+    let header = document.header();
+    call.touch(key, Effect::Read, header);
+    call.reply.integer(i64::from(contains));
+    Ok(())
+}
+
+fn holds(node: Node<'_>, value: &[u8], path: &Path) -> Result<bool, Error> {
+    let string = || match json::kind(value) {
+        Json::String => Ok(value),
+        _ => Err(Error::argument(value, "a member's name, and a text in a string, is a JSON string")),
+    };
+    Ok(match node.kind() {
+        Json::Array => {
+            let sought = Sought::new(value);
+            node.elements().any(|element| element.is(&sought))
+        }
+        Json::Object => node.find(&[Step::Name(string()?.into())]).is_some(),
+        Json::String => json::unquote(&node.text()).contains(&*json::unquote(string()?)),
+        found => return Err(Error::bad_type(path, "an array, an object or a string", found)),
+    })
+}

@@ -1,0 +1,167 @@
+//! Locks: LOCK, RENEW, UNLOCK.
+//!
+//! A lock is a document on a key of its own: who holds it, until when, and the number of the lease. It outlives
+//! its lease by [`REMEMBERED`], so that the next lease's number is greater even where a clock has stepped back.
+
+use super::{Access, Arg, Call, Command, KEY, Keys, Kind};
+use crate::host::{Deadline, Effect};
+use crate::node::Node;
+use crate::path::{Path, Step};
+use crate::{Document, Error, Groups, Millis, Time, json};
+
+/// How long a lock that nobody holds is kept.
+const REMEMBERED: Millis = 60_000;
+
+const TOKEN: Arg = Arg::new("token", Kind::Text);
+const PX: Arg = Arg::new("lease", Kind::Block(&[Arg::token("PX"), Arg::new("milliseconds", Kind::Millis)]));
+
+/// Who holds a lock and for how long.
+struct Lease {
+    /// The holder's token as a JSON string.
+    token: Vec<u8>,
+    /// The fencing number: greater than that of every lease before.
+    number: i64,
+    until: Time,
+}
+
+impl Lease {
+    fn read(document: &Document) -> Result<Self, Error> {
+        let root = document.root();
+        let member = |name: &str| root.find(&[Step::Name(json::quote(name).into())]).map(Node::text);
+        let number = |name: &str| std::str::from_utf8(&member(name)?).ok()?.parse().ok();
+        match (member("token"), number("number"), number("until")) {
+            (Some(token), Some(number), Some(until)) => Ok(Self { token: token.into_owned(), number, until }),
+            _ => Err(Error::bad_type(&Path::default(), "a lock that MODEL.LOCK made", root.kind())),
+        }
+    }
+
+    fn text(&self) -> Vec<u8> {
+        let Self { token, number, until } = self;
+        [&br#"{"token":"#[..], token, format!(r#","number":{number},"until":{until}}}"#).as_bytes()].concat()
+    }
+
+    fn is_held(&self, now: Time) -> bool {
+        self.until > now
+    }
+}
+
+pub(super) static LOCK: Command = Command {
+    name: "LOCK",
+    subcommand: None,
+    summary: "Takes a lock for a time, or takes it anew for its holder.",
+    access: Access::Grow,
+    groups: Groups::empty(),
+    below: None,
+    keys: Keys::First,
+    args: &[KEY, TOKEN, PX],
+    norefresh: false,
+    ifversion: false,
+    creates: false,
+    reply: "a fencing number, greater than that of every lease before; nil while another token holds the lock",
+    run: lock,
+};
+
+fn lock(call: &mut Call<'_>) -> Result<(), Error> {
+    let (key, token) = key_and_token(call)?;
+    let until = call.now + lease(call)?;
+    let before = call.host.edit(key)?.map(|document| Lease::read(document)).transpose()?;
+    let number = match before {
+        Some(lease) if lease.is_held(call.now) && lease.token != token => {
+            call.reply.null();
+            return Ok(());
+        }
+        Some(lease) if lease.is_held(call.now) => lease.number,
+        // Microseconds, so that it also grows where the lock before was forgotten.
+        before => (call.now * 1000).max(before.map_or(0, |lease| lease.number + 1)),
+    };
+    store(call, key, &Lease { token, number, until })?;
+    call.reply.integer(number);
+    Ok(())
+}
+
+pub(super) static RENEW: Command = Command {
+    name: "RENEW",
+    subcommand: None,
+    summary: "Holds a lock for a time from now on, if its token still holds it.",
+    access: Access::Write,
+    groups: Groups::empty(),
+    below: None,
+    keys: Keys::First,
+    args: &[KEY, TOKEN, PX],
+    norefresh: false,
+    ifversion: false,
+    creates: false,
+    reply: "1; 0 when the token does not hold the lock any more",
+    run: renew,
+};
+
+fn renew(call: &mut Call<'_>) -> Result<(), Error> {
+    let (key, token) = key_and_token(call)?;
+    let until = call.now + lease(call)?;
+    hold_until(call, key, &token, until)
+}
+
+pub(super) static UNLOCK: Command = Command {
+    name: "UNLOCK",
+    subcommand: None,
+    summary: "Gives a lock back, if its token still holds it.",
+    access: Access::Write,
+    groups: Groups::empty(),
+    below: None,
+    keys: Keys::First,
+    args: &[KEY, TOKEN],
+    norefresh: false,
+    ifversion: false,
+    creates: false,
+    reply: "1; 0 when the token does not hold the lock any more",
+    run: unlock,
+};
+
+fn unlock(call: &mut Call<'_>) -> Result<(), Error> {
+    let (key, token) = key_and_token(call)?;
+    hold_until(call, key, &token, call.now)
+}
+
+/// Moves the end of the lease that `token` holds, if it does.
+fn hold_until<'a>(call: &mut Call<'a>, key: &'a [u8], token: &[u8], until: Time) -> Result<(), Error> {
+    let lease = call.host.edit(key)?.map(|document| Lease::read(document)).transpose()?;
+    let lease = lease.filter(|lease| lease.is_held(call.now) && lease.token == token);
+    let held = lease.is_some();
+    if let Some(lease) = lease {
+        store(call, key, &Lease { until, ..lease })?;
+    }
+    call.reply.integer(i64::from(held));
+    Ok(())
+}
+
+fn key_and_token<'a>(call: &mut Call<'a>) -> Result<(&'a [u8], Vec<u8>), Error> {
+    let key = call.args.word()?;
+    let token = call.args.word()?;
+    let text = std::str::from_utf8(token)
+        .map_err(|_| Error::argument(token, "the token of a lock is text in UTF-8"))?;
+    Ok((key, json::quote(text)))
+}
+
+fn lease(call: &mut Call<'_>) -> Result<Millis, Error> {
+    let mut lease = None;
+    while call.option()?.is_some() {
+        lease = Some(call.args.span()?);
+    }
+    lease.ok_or_else(|| Error::argument(b"", "a lease is given as PX milliseconds"))
+}
+
+fn store<'a>(call: &mut Call<'a>, key: &'a [u8], lease: &Lease) -> Result<(), Error> {
+    let to = lease.until + REMEMBERED;
+    let (effect, header) = if let Some(document) = call.host.edit(key)? {
+        document.replace(&lease.text())?;
+        (Effect::Changed, document.header())
+    } else {
+        let document = Document::new(&lease.text(), call.now)?;
+        let header = document.header();
+        call.host.insert(key, document)?;
+        (Effect::Created, header)
+    };
+    let shortened = effect == Effect::Changed && call.host.deadline(key).is_none_or(|deadline| to < deadline);
+    call.set_deadline(key, effect, Deadline::Move { to, shortened }, header);
+    Ok(())
+}

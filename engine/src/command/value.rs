@@ -1,0 +1,227 @@
+//! Commands on values at paths: SET, GET, UPDATE, UNSET.
+
+use smallvec::SmallVec;
+
+use super::args::exclusive;
+use super::assign::{assign, assign_all, remove};
+use super::condition::{self, Condition};
+use super::document::put;
+use super::{Access, Arg, Call, Command, KEY, Keys, Kind, NX, PATH, XX};
+use crate::host::Effect;
+use crate::node::Node;
+use crate::path::Path;
+use crate::{Error, Groups};
+
+pub(super) static SET: Command = Command {
+    name: "SET",
+    subcommand: None,
+    summary: "Sets the value at a path; a member that is missing is added.",
+    access: Access::Grow,
+    groups: Groups::CREATE.union(Groups::UPDATE),
+    below: Some(Groups::UPDATE),
+    keys: Keys::First,
+    args: &[
+        KEY,
+        PATH,
+        Arg::new("json", Kind::Json),
+        Arg::new("condition", Kind::OneOf(&[NX, XX])).optional(),
+    ],
+    norefresh: true,
+    creates: true,
+    ifversion: true,
+    reply: "OK; nil when NX or XX is not met",
+    run: set,
+};
+
+fn set(call: &mut Call<'_>) -> Result<(), Error> {
+    let key = call.args.word()?;
+    let path = call.args.path()?;
+    let value = call.args.json(path.depth())?;
+    let mut condition = None;
+    while let Some(option) = call.option()? {
+        exclusive(&mut condition, option)?;
+    }
+    let done = if path.is_root() {
+        put(call, key, &value, condition)?
+    } else {
+        set_below(call, key, &path, &value, condition)?
+    };
+    call.reply_done(done);
+    Ok(())
+}
+
+fn set_below<'a>(
+    call: &mut Call<'a>,
+    key: &'a [u8],
+    path: &Path,
+    value: &[u8],
+    condition: Option<&str>,
+) -> Result<bool, Error> {
+    call.work_below();
+    let document = call.edit(key)?;
+    let done = assign(document, path, value, condition)?;
+    if done {
+        let header = document.header();
+        call.touch(key, Effect::Changed, header);
+    }
+    Ok(done)
+}
+
+pub(super) static GET: Command = Command {
+    name: "GET",
+    subcommand: None,
+    summary: "Reads a document, or the values at paths in it.",
+    access: Access::Read,
+    groups: Groups::READ.union(Groups::FETCH),
+    below: Some(Groups::READ),
+    keys: Keys::First,
+    args: &[KEY, PATH.optional().multiple()],
+    norefresh: true,
+    creates: false,
+    ifversion: false,
+    reply: "JSON text, nil where there is nothing; an array for several paths",
+    run: get,
+};
+
+fn get(call: &mut Call<'_>) -> Result<(), Error> {
+    let key = call.args.word()?;
+    let mut paths: SmallVec<[Path; 1]> = SmallVec::new();
+    while let Some(path) = call.args.optional_path()? {
+        paths.push(path);
+    }
+    call.end()?;
+    if !paths.is_empty() && !paths.iter().any(Path::is_root) {
+        call.work_below();
+    }
+    let document = if paths.is_empty() { call.host.read(key)? } else { call.host.read_below(key)? };
+    let Some(document) = document else {
+        call.reply.null();
+        return Ok(());
+    };
+    let root = document.root();
+    let found = match paths.as_slice() {
+        [] => {
+            call.reply.bulk(&root.text());
+            true
+        }
+        [path] => reply_at(call.reply, root, path),
+        paths => {
+            call.reply.array(paths.len());
+            paths.iter().filter(|path| reply_at(call.reply, root, path)).count() > 0
+        }
+    };
+    if found {
+        let header = document.header();
+        call.touch(key, Effect::Read, header);
+    }
+    Ok(())
+}
+
+fn reply_at(reply: &mut dyn crate::Reply, root: Node<'_>, path: &Path) -> bool {
+    let found = root.find(path.steps());
+    match found {
+        Some(node) => reply.bulk(&node.text()),
+        None => reply.null(),
+    }
+    found.is_some()
+}
+
+pub(super) static UPDATE: Command = Command {
+    name: "UPDATE",
+    subcommand: None,
+    summary: "Sets the values at several paths, all or none, and only WHERE all conditions are met.",
+    access: Access::Grow,
+    groups: Groups::UPDATE,
+    below: None,
+    keys: Keys::First,
+    args: &[
+        KEY,
+        Arg::new("assignment", Kind::Block(&[PATH, Arg::new("json", Kind::Json)])).multiple(),
+        condition::ARG,
+    ],
+    norefresh: true,
+    creates: false,
+    ifversion: true,
+    reply: "OK; nil when a condition is not met",
+    run: update,
+};
+
+fn update(call: &mut Call<'_>) -> Result<(), Error> {
+    let key = call.args.word()?;
+    let mut assignments = Vec::new();
+    while let Some(path) = call.args.optional_path()? {
+        let value = call.args.json(path.depth())?;
+        assignments.push((path, value));
+    }
+    let mut conditions = Vec::new();
+    while call.option()?.is_some() {
+        conditions.push(Condition::take(call)?);
+    }
+    if assignments.is_empty() {
+        return Err(Error::argument(
+            b"",
+            "UPDATE takes pairs of a path, which starts with $, and a JSON value",
+        ));
+    }
+    let document = call.edit(key)?;
+    for condition in &conditions {
+        if !condition.is_met(document.root())? {
+            call.reply.null();
+            return Ok(());
+        }
+    }
+    document.edit_once(|document| assign_all(document, &assignments))?;
+    let header = document.header();
+    call.touch(key, Effect::Changed, header);
+    call.reply.ok();
+    Ok(())
+}
+
+pub(super) static UNSET: Command = Command {
+    name: "UNSET",
+    subcommand: None,
+    summary: "Removes the values at paths, each of which means the document as it was before.",
+    access: Access::Write,
+    groups: Groups::UPDATE.union(Groups::ERASE),
+    below: None,
+    keys: Keys::First,
+    args: &[KEY, PATH.multiple()],
+    norefresh: true,
+    creates: false,
+    ifversion: true,
+    reply: "how many there were, each place counted once",
+    run: unset,
+};
+
+fn unset(call: &mut Call<'_>) -> Result<(), Error> {
+    let key = call.args.word()?;
+    let mut paths = vec![call.args.path()?];
+    while let Some(path) = call.args.optional_path()? {
+        paths.push(path);
+    }
+    call.end()?;
+    if paths.iter().any(Path::is_root) {
+        return Err(Error::argument(
+            b"$",
+            "the root stays: MODEL.DEL deletes a document, MODEL.CLEAR empties it",
+        ));
+    }
+    let document = call.edit(key)?;
+    let mut places: Vec<Path> = paths
+        .iter()
+        .filter_map(|path| document.root().resolve(path.steps()))
+        .map(|(place, _)| place)
+        .collect();
+    places.sort_unstable();
+    places.dedup();
+    if !places.is_empty() {
+        // From the last one back: what goes moves nothing that is before it, and goes before what it is in.
+        document.edit_once(|document| {
+            places.iter().rev().try_for_each(|place| remove(document, place).map(drop))
+        })?;
+        let header = document.header();
+        call.touch(key, Effect::Changed, header);
+    }
+    call.reply.integer(places.len() as i64);
+    Ok(())
+}
