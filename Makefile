@@ -47,7 +47,7 @@ extension: .venv/ready ## The Python extension, into .venv
 module: .venv/ready ## The server module: target/release/librapyer.so
 	scripts/cargo build --quiet --release -p rapyer-module
 
-servers: ## redis-server and valkey-server for the tests, without root
+servers: ## The servers the tests run on, without root
 	scripts/servers
 
 clean: ## Removes everything built; fetched servers stay

@@ -15,19 +15,23 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-Kind = Literal["redis", "valkey"]
+Kind = Literal["redis", "valkey", "redis-8.0", "redis-8.2", "valkey-8.1", "valkey-9"]
 KINDS: tuple[Kind, ...] = ("redis", "valkey")
+"""What every suite runs on: the oldest releases that are supported."""
+EVERY_KIND: tuple[Kind, ...] = get_args(Kind)
+"""What the tests of servers run on."""
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULE = Path(os.environ.get("RAPYER_MODULE", ROOT / "target" / "release" / "librapyer.so"))
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
-_LIBRARY_PATHS = ("usr/lib", "lib")
 
 
 class ServerMissing(RuntimeError):
@@ -35,12 +39,13 @@ class ServerMissing(RuntimeError):
 
 
 def find(kind: Kind) -> Path | None:
-    """The server's program: on PATH, else where `make servers` unpacks it."""
-    name = f"{kind}-server"
-    if found := shutil.which(name):
+    """The server's program: on PATH where any release will do, else where `make servers` puts it."""
+    product, _, release = kind.partition("-")
+    name = f"{product}-server"
+    if not release and (found := shutil.which(name)):
         return Path(found)
-    unpacked = ROOT / ".cache" / "servers" / name / "usr" / "bin" / name
-    return unpacked if unpacked.exists() else None
+    fetched = ROOT / ".cache" / "servers" / kind.replace(product, name, 1) / "bin" / name
+    return fetched if fetched.exists() else None
 
 
 class Server:
@@ -60,7 +65,7 @@ class Server:
     def start(cls, kind: Kind = "redis", args: Sequence[str] = (), module: bool = True) -> Server:
         program = find(kind)
         if program is None:
-            raise ServerMissing(f"{kind}-server is not installed: run `make servers`, or put it on PATH")
+            raise ServerMissing(f"{kind} is not on this machine: run `make servers`")
         if module and not MODULE.exists():
             raise ServerMissing(
                 f"the server module is not built: {MODULE} does not exist; run `make module`, "
@@ -107,9 +112,9 @@ class Server:
         raise RuntimeError(f"{self.program.name} did not start:\n{self.log()}")
 
     def stop(self) -> None:
-        """Ends the server and removes its directory."""
+        """Ends the server, which has nothing to take leave of, and removes its directory."""
         atexit.unregister(self.stop)
-        self._end(signal.SIGTERM)
+        self._end(signal.SIGKILL)
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def kill(self) -> None:
@@ -118,6 +123,7 @@ class Server:
 
     def _spawn(self, port: int) -> subprocess.Popen[bytes]:
         command = [
+            *_loader(self.program),
             str(self.program),
             *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.dir)),
             *("--logfile", str(self.dir / "server.log"), "--save", "", "--daemonize", "no"),
@@ -127,24 +133,20 @@ class Server:
         return subprocess.Popen(
             command,
             cwd=self.dir,
-            env=self._environment(),
+            # A group of its own, so that a child that saves ends with it.
+            start_new_session=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
 
-    def _environment(self) -> dict[str, str]:
-        unpacked = self.program.parents[2]
-        if not unpacked.is_relative_to(ROOT):
-            return dict(os.environ)
-        libraries = {library.parent for top in _LIBRARY_PATHS for library in (unpacked / top).rglob("*.so*")}
-        return os.environ | ({"LD_LIBRARY_PATH": ":".join(map(str, sorted(libraries)))} if libraries else {})
-
     def _answers(self, port: int) -> bool:
         """Waits until the server that was just spawned, and no other on that port, answers PING."""
         assert self._process is not None
+        once = Retry(NoBackoff(), 0)
         until = time.monotonic() + _START_SECONDS
         while time.monotonic() < until and self._process.poll() is None:
-            with contextlib.suppress(redis.RedisError), redis.Redis(port=port, socket_timeout=5) as client:
+            attempt = redis.Redis(port=port, socket_timeout=5, retry=once)
+            with contextlib.suppress(redis.RedisError), attempt as client:
                 # A server that still loads its files answers INFO, and PING only when it is done.
                 if client.info("server")["process_id"] == self._process.pid and client.ping():
                     return True
@@ -156,12 +158,19 @@ class Server:
         if process is None:
             return
         if process.poll() is None:
-            process.send_signal(with_signal)
+            os.killpg(process.pid, with_signal)
         try:
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _loader(program: Path) -> list[str]:
+    """What a server that came with its own C library is started by."""
+    libraries = program.parent.parent / "lib"
+    loader = next(libraries.glob("ld-linux*.so.*"), None) if libraries.is_relative_to(ROOT) else None
+    return [str(loader), "--library-path", str(libraries)] if loader else []
 
 
 def _free_port() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import NoReturn
 
 import pytest
 
@@ -15,7 +16,19 @@ SERVERS_REQUIRED = ON_CI or os.environ.get("RAPYER_REQUIRE_SERVERS") == "1"
 
 
 @pytest.fixture(scope="session")
-def server_of() -> Iterator[Callable[[Kind], Server]]:
+def left_out() -> Callable[[ServerMissing], NoReturn]:
+    """A function that ends a test without its server: skipped, or failed where servers are required."""
+
+    def left_out(missing: ServerMissing) -> NoReturn:
+        if SERVERS_REQUIRED:
+            pytest.fail(str(missing), pytrace=False)
+        pytest.skip(str(missing))
+
+    return left_out
+
+
+@pytest.fixture(scope="session")
+def server_of(left_out: Callable[[ServerMissing], NoReturn]) -> Iterator[Callable[[Kind], Server]]:
     """A function that gives the session's server of a kind, started when it is first asked for."""
     started: dict[Kind, Server] = {}
 
@@ -24,9 +37,7 @@ def server_of() -> Iterator[Callable[[Kind], Server]]:
             try:
                 started[kind] = Server.start(kind)
             except ServerMissing as missing:
-                if SERVERS_REQUIRED:
-                    pytest.fail(str(missing), pytrace=False)
-                pytest.skip(str(missing))
+                left_out(missing)
         return started[kind]
 
     yield server

@@ -237,9 +237,18 @@ async def test_a_class_that_names_a_later_one_works_without_being_built_by_hand(
     assert await Early.aget(stored.key) == stored
 
 
+async def test_a_class_that_names_a_later_one_does_not_load_as_its_parent(on_host: Host) -> None:
+    await EarlyChild._execute("MODEL.CREATE", "EarlyChild:1", '{"late":{"n":3},"more":{"n":4}}')
+    assert (await EarlyChild.aget("1")).more == Late(n=4)
+
+
 class Early(AtomicRedisModel):
     late: Late
     Meta = RedisConfig()
+
+
+class EarlyChild(Early):
+    more: Late
 
 
 class Late(BaseModel):

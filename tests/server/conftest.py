@@ -1,14 +1,14 @@
-"""Servers that a test has for itself, of both kinds."""
+"""Servers that a test has for itself, of every kind."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 import pytest
 
-from _servers import KINDS, Server, ServerMissing
+from _servers import EVERY_KIND, Kind, Server, ServerMissing
 from _wire import Client, ReplicationStream, wait_until_linked
 
 Start = Callable[..., Server]
@@ -16,19 +16,23 @@ Start = Callable[..., Server]
 _FAST_SYNC = ("--repl-diskless-sync", "no", "--repl-diskless-sync-delay", "0", "--repl-timeout", "10")
 
 
-@pytest.fixture(params=KINDS)
-def start(request: pytest.FixtureRequest) -> Iterator[Start]:
+@pytest.fixture(params=EVERY_KIND)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    kind: Kind = request.param
+    return kind
+
+
+@pytest.fixture
+def start(kind: Kind, left_out: Callable[[ServerMissing], NoReturn]) -> Iterator[Start]:
     """A function that starts a server with these arguments; all end with the test."""
     with contextlib.ExitStack() as running:
 
         def start(*arguments: str, of: Server | None = None, module: bool = True) -> Server:
             replica = ("--replicaof", "127.0.0.1", str(of.port)) if of else ()
             try:
-                server = Server.start(request.param, [*_FAST_SYNC, *replica, *arguments], module)
+                server = Server.start(kind, [*_FAST_SYNC, *replica, *arguments], module)
             except ServerMissing as missing:
-                if os.environ.get("RAPYER_REQUIRE_SERVERS") == "1":
-                    pytest.fail(str(missing), pytrace=False)
-                pytest.skip(str(missing))
+                left_out(missing)
             running.callback(server.stop)
             if of:
                 wait_until_linked(server)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from _servers import MODULE, Server
+from _servers import MODULE, Kind, Server
 from _wire import Client, CommandFailed
 from rapyer import _native
 
@@ -19,6 +20,12 @@ FLAGS = {
     "write": {"write"},
     "configure": {"write", "admin"},
 }
+
+
+@pytest.fixture
+def primary(kind: Kind, server_of: Callable[[Kind], Server]) -> Server:
+    """One server for all tests of a kind: what they ask changes nothing."""
+    return server_of(kind)
 
 
 def text(value: Any) -> Any:
@@ -57,13 +64,27 @@ def test_arity_flags_and_keys_are_the_tables(client: Client, name: str) -> None:
     assert arity == row["arity"]
     assert FLAGS[row["access"]] <= set(flags) <= FLAGS[row["access"]] | {"module", "movablekeys"}
     position = 2 if row["subcommand"] else 1
-    expected = {"none": (0, 0, 0), "first": (position, position, 1), "all": (position, -1, 1)}[row["keys"]]
-    assert (first, last, step) == expected
-    assert len(key_specs) == (row["keys"] != "none")
-    for spec in map(pairs, key_specs):
-        assert pairs(spec["begin_search"])["spec"] == ["index", position]
-        reach = {"first": 0, "all": -1}[row["keys"]]
-        assert pairs(spec["find_keys"])["spec"] == ["lastkey", reach, "keystep", 1, "limit", 0]
+    ranges = {
+        "first": (position, position, 1),
+        "from-to": (position, position + 1, 1),
+        "all": (position, -1, 1),
+    }
+    assert (first, last, step) == ranges.get(row["keys"], (0, 0, 0))
+    one: list[str | int] = ["lastkey", 0, "keystep", 1, "limit", 0]
+    rest: list[str | int] = ["lastkey", -1, "keystep", 1, "limit", 0]
+    specs: dict[str, list[tuple[int, list[str | int]]]] = {
+        "none": [],
+        "first": [(position, one)],
+        "from-to": [(position, one), (position + 1, one)],
+        "all": [(position, rest)],
+        "counted": [(position, ["keynumidx", 0, "firstkey", 1, "keystep", 1])],
+    }
+    for spec, (begin, find) in zip(map(pairs, key_specs), specs[str(row["keys"])], strict=True):
+        assert pairs(spec["begin_search"])["spec"] == ["index", begin]
+        assert pairs(spec["find_keys"])["spec"] == find
+        if row["keys"] == "from-to":
+            assert spec["flags"] == (["RO", "access"] if begin == position else ["OW", "update"])
+            continue
         access = {"RO"} if row["access"] == "read" else {"RW", "RM"}
         assert len(access & set(spec["flags"])) == 1
         if row["access"] == "read":
@@ -113,7 +134,13 @@ def test_the_keys_of_replicated_commands_are_found(client: Client) -> None:
     assert keys("MODEL._APPLY", "1", "-", "APPEND", "k", "$", "1") == ["k"]
     assert keys("MODEL._APPLY", "1", "-", "TTL|SET", "k", "PX", "1") == ["k"]
     assert keys("MODEL._APPLY", "1", "-,-", "DEL", "k", "j") == ["k", "j"]
+    assert keys("MODEL._APPLY", "1", "-,-", "EXEC", "2", "k", "j", "2", "MODEL.DEL", "k") == ["k", "j"]
     assert keys("MODEL._EXPIREAT", "k", "1", "j", "2") == ["k", "j"]
+
+
+def test_the_keys_of_a_batch_are_found(client: Client) -> None:
+    batch = ("MODEL.EXEC", "2", "k", "j", "2", "MODEL.DEL", "k")
+    assert ask(client, "COMMAND", "GETKEYS", *batch) == ["k", "j"]
 
 
 def test_the_module_takes_no_arguments(start: Any) -> None:

@@ -53,6 +53,7 @@ WRITES = {
     "INCRBY": ("MODEL.INCRBY", KEY, "$.n", "0.5"),
     "TTL SET": ("MODEL.TTL", "SET", KEY, "PX", 5_000_000),
     "TTL INHERIT": ("MODEL.TTL", "INHERIT", KEY),
+    "EXEC": ("MODEL.EXEC", 1, KEY, 4, "MODEL.INCRBY", KEY, "$.n", 2, 4, "MODEL.APPEND", KEY, "$.list", 9),
 }
 
 
@@ -404,3 +405,36 @@ def test_reads_count_as_hits_and_misses_once(client: Client) -> None:
     client("MODEL.MGET", KEY, "S:none", KEY)
     stats = client.info("stats")
     assert (stats["keyspace_hits"], stats["keyspace_misses"]) == ("5", "1")
+
+
+def test_a_read_that_refreshes_counts_as_one_use_of_the_key(start: Start) -> None:
+    # With this factor the server counts every use, which it otherwise does by chance.
+    with Client(start("--maxmemory-policy", "allkeys-lfu", "--lfu-log-factor", "0")) as client:
+        client("MODEL.POLICY", "SET", "Doc:", "TTL", WINDOW, "REFRESH", "ALL")
+        for key in ("Doc:1", "Doc:2"):
+            client("MODEL.CREATE", key, "{}")
+        client("SET", "string", "{}")
+        before = {key: client("OBJECT", "FREQ", key) for key in ("Doc:1", "Doc:2", "string")}
+        for _ in range(5):
+            client("GETEX", "string", "PX", WINDOW)
+            client("MODEL.GET", "Doc:1")
+            client("MODEL.MGET", "Doc:1", "Doc:2")
+        used = {key: client("OBJECT", "FREQ", key) - freq for key, freq in before.items()}
+    assert used == {"Doc:1": 10, "Doc:2": 5, "string": 5}
+
+
+def test_a_replica_knows_who_holds_a_lock(client: Client, replica: Server, at_replica: Client) -> None:
+    lock = "lock:S:1"
+    for command in (
+        ("MODEL.LOCK", lock, "one", "PX", 50_000),
+        ("MODEL.RENEW", lock, "one", "PX", 90_000),
+        ("MODEL.UNLOCK", lock, "one"),
+        ("MODEL.LOCK", lock, "two", "PX", 60_000),
+    ):
+        client(*command)
+        settle(client)
+        held = [(place("MODEL.GET_RO", lock), place("PEXPIRETIME", lock)) for place in (client, at_replica)]
+        assert held[0] == held[1]
+    at_replica("REPLICAOF", "NO", "ONE")
+    assert at_replica("MODEL.LOCK", lock, "three", "PX", 1_000) is None
+    assert at_replica("MODEL.RENEW", lock, "two", "PX", 1_000) == 1
