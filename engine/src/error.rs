@@ -26,6 +26,8 @@ pub enum Error {
     NoPolicy { key: String },
     /// The document is not at the version the client asked for.
     Stale { version: u32 },
+    /// The value at the path is not the one the client expected.
+    Changed { path: String },
     /// An argument that the command does not take.
     BadArgument { argument: String, reason: &'static str },
     /// The key holds a value of another type.
@@ -55,6 +57,10 @@ impl Error {
         Self::BadType { path: printable(path.to_string().as_bytes()), expected, found: found.name() }
     }
 
+    pub(crate) fn changed(path: &Path) -> Self {
+        Self::Changed { path: printable(path.to_string().as_bytes()) }
+    }
+
     pub fn range(argument: &[u8], reason: &'static str) -> Self {
         Self::OutOfRange { argument: printable(argument), reason }
     }
@@ -70,7 +76,7 @@ impl Error {
             Self::OutOfRange { .. } => "OUTOFRANGE",
             Self::Limit { .. } => "LIMIT",
             Self::NoPolicy { .. } => "NOPOLICY",
-            Self::Stale { .. } => "STALE",
+            Self::Stale { .. } | Self::Changed { .. } => "STALE",
             Self::BadArgument { .. } => "BADARG",
             Self::WrongType => "WRONGTYPE",
             Self::NoPermission { .. } => "NOPERM",
@@ -111,6 +117,9 @@ impl Error {
             }
             Self::Stale { version } => {
                 write!(f, "the document is at version {version}; read it again, then repeat")
+            }
+            Self::Changed { path } => {
+                write!(f, "the value at path '{path}' is not the expected one; read it again, then repeat")
             }
             Self::WrongType => {
                 write!(f, "Operation against a key holding the wrong kind of value")

@@ -76,6 +76,10 @@ ROWS: dict[str, list[Row]] = {
             (KEY, "$.n", "2", "WHERE", "$.n", "GT", "1"),
         ),
     ],
+    "MODEL.MERGE": [
+        Row(("{key}", "$", '{"n":null}'), ("{key}", "$.x.y", "2"), ("{key}", "$", '{"n":null}')),
+        Row(("{key}", "$.map", '{"a":2}'), ("{key}", "$.map", "{"), ("{key}", "$.map", '{"a":2}')),
+    ],
     "MODEL.DEL": [Row(("{key}",), (), ("{key}",))],
     "MODEL.APPEND": [
         Row(("{key}", "$.list", "2"), ("{key}", "$.n", "2"), ("{key}", "$.list", "2")),
@@ -118,6 +122,7 @@ ROWS: dict[str, list[Row]] = {
         Row(("{key}", "$.list", "2"), ("{key}", "$.n", "1"), (KEY, "$.absent", "1")),
         Row(("{key}", "$.n"), ("{key}", "n"), (KEY, "$.absent")),
     ],
+    "MODEL.EXPECT": [Row(("{key}", "$.n", "1"), ("{key}", "$.n", "2"), ("{key}", "$.n", "1"))],
     "MODEL.LOCK": [
         Row(("Lock:1", "t", "PX", "9"), ("{key}", "t", "PX", "9"), (KEY, "t", "PX", "9")),
     ],

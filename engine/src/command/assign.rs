@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::Kind;
+use crate::json::{self, Kind};
 use crate::node::{Edit, Node};
 use crate::path::{Path, Step};
 use crate::{Document, Error};
@@ -91,6 +91,65 @@ fn none_can_fail(document: &Document, assignments: &[(Path, Cow<'_, [u8]>)]) -> 
     places.sort_unstable();
     // What lies in another place follows it in this order.
     places.windows(2).all(|pair| pair[0] == pair[1] || !pair[1].steps().starts_with(pair[0].steps()))
+}
+
+/// Merges a patch of RFC 7396 into the value at a path, all of it or nothing.
+pub(super) fn merge(document: &mut Document, path: &Path, patch: &[u8]) -> Result<(), Error> {
+    let (mut assignments, mut removals) = (Vec::new(), Vec::new());
+    plan(document.root().find(path.steps()), path, patch, &mut assignments, &mut removals);
+    if assignments.is_empty() && removals.is_empty() {
+        return Ok(());
+    }
+    assign_all(document, &assignments)?;
+    // What is removed was there before, in no value that was set: this cannot fail.
+    removals.iter().try_for_each(|place| remove(document, place).map(drop))
+}
+
+/// What a patch sets and removes in a value: where both are objects, their members; else the value as a whole.
+fn plan<'p>(
+    target: Option<Node<'_>>,
+    path: &Path,
+    patch: &'p [u8],
+    assignments: &mut Vec<(Path, Cow<'p, [u8]>)>,
+    removals: &mut Vec<Path>,
+) {
+    let target = target.filter(|node| node.kind() == Kind::Object);
+    let Some(target) = target.filter(|_| json::kind(patch) == Kind::Object) else {
+        assignments.push((path.clone(), without_nulls(patch)));
+        return;
+    };
+    for member in json::members(patch, 0) {
+        let name = Step::Name(patch[member.name].into());
+        let (value, found) = (&patch[member.value], target.find(std::slice::from_ref(&name)));
+        let place = path.clone().join(name);
+        if json::kind(value) != Kind::Null {
+            plan(found, &place, value, assignments, removals);
+        } else if found.is_some() {
+            removals.push(place);
+        }
+    }
+}
+
+/// A patch as the value it makes where there was none: without the members that are null.
+fn without_nulls(patch: &[u8]) -> Cow<'_, [u8]> {
+    if json::kind(patch) != Kind::Object {
+        return patch.into();
+    }
+    let mut text = vec![b'{'];
+    for member in json::members(patch, 0) {
+        let value = &patch[member.value];
+        if json::kind(value) == Kind::Null {
+            continue;
+        }
+        if text.len() > 1 {
+            text.push(b',');
+        }
+        text.extend_from_slice(&patch[member.name]);
+        text.push(b':');
+        text.extend_from_slice(&without_nulls(value));
+    }
+    text.push(b'}');
+    text.into()
 }
 
 /// Removes the value at a path; whether there was one.

@@ -1,4 +1,4 @@
-//! Commands that tell about a value: LEN, TYPE, KEYS, CONTAINS.
+//! Commands that tell about a value: LEN, TYPE, KEYS, CONTAINS, EXPECT.
 
 use super::container::length;
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
@@ -149,4 +149,35 @@ fn holds(node: Node<'_>, value: &[u8], path: &Path) -> Result<bool, Error> {
         Json::String => json::unquote(&node.text()).contains(&*json::unquote(string()?)),
         found => return Err(Error::bad_type(path, "an array, an object or a string", found)),
     })
+}
+
+pub(super) static EXPECT: Command = Command {
+    name: "EXPECT",
+    subcommand: None,
+    summary: "Fails where the value at a path is not the one that is expected; in a batch, so does the batch.",
+    access: Access::Read,
+    // A condition, not a use of the document.
+    groups: Groups::empty(),
+    below: None,
+    keys: Keys::First,
+    args: &[KEY, PATH, Arg::new("json", Kind::Json)],
+    norefresh: false,
+    creates: false,
+    ifversion: false,
+    reply: "OK",
+    run: expect,
+};
+
+fn expect(call: &mut Call<'_>) -> Result<(), Error> {
+    let key = call.args.word()?;
+    let path = call.args.path()?;
+    let value = call.args.json(0)?;
+    call.end()?;
+    let document = call.host.read_below(key)?.ok_or(Error::NoKey)?;
+    let found = document.root().find(path.steps()).ok_or_else(|| Error::changed(&path))?;
+    if !found.is(&Sought::new(&value)) {
+        return Err(Error::changed(&path));
+    }
+    call.reply.ok();
+    Ok(())
 }

@@ -1,9 +1,9 @@
-//! Commands on values at paths: SET, GET, UPDATE, UNSET.
+//! Commands on values at paths: SET, GET, UPDATE, MERGE, UNSET.
 
 use smallvec::SmallVec;
 
 use super::args::exclusive;
-use super::assign::{assign, assign_all, remove};
+use super::assign::{assign, assign_all, merge, remove};
 use super::condition::{self, Condition};
 use super::document::put;
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, NX, PATH, XX};
@@ -176,6 +176,33 @@ fn update(call: &mut Call<'_>) -> Result<(), Error> {
     call.reply.ok();
     Ok(())
 }
+
+pub(super) static MERGE: Command = Command {
+    name: "MERGE",
+    subcommand: None,
+    summary: "Merges a JSON merge patch (RFC 7396) into the value at a path: null removes a member.",
+    access: Access::Grow,
+    groups: Groups::UPDATE,
+    below: None,
+    keys: Keys::First,
+    args: &[KEY, PATH, Arg::new("json", Kind::Json)],
+    norefresh: true,
+    creates: false,
+    ifversion: true,
+    reply: "OK",
+    run: |call| {
+        let key = call.args.word()?;
+        let path = call.args.path()?;
+        let patch = call.args.json(path.depth())?;
+        call.end()?;
+        let document = call.edit(key)?;
+        document.edit_once(|document| merge(document, &path, &patch))?;
+        let header = document.header();
+        call.touch(key, Effect::Changed, header);
+        call.reply.ok();
+        Ok(())
+    },
+};
 
 pub(super) static UNSET: Command = Command {
     name: "UNSET",
