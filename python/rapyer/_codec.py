@@ -18,6 +18,8 @@ from pydantic_core import (
     SchemaSerializer,
     SchemaValidator,
     core_schema,
+    from_json,
+    to_json,
 )
 
 from rapyer.errors import CantSerializeRedisValueError
@@ -172,6 +174,11 @@ class Codec:
             return key
         (name,) = json.loads(self._single.dump({key: None}))
         return str(name)
+
+    def split_entry(self, pair: bytes) -> tuple[str, bytes]:
+        """What popping from a dict answers, `[name, value]`: the name, and the dict of this one entry."""
+        name, value = from_json(pair)
+        return name, to_json({name: value})
 
     def field(self, name: str) -> "Codec":
         """For a field of a model; what it does not declare may be anything."""

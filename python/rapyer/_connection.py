@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import re
+from collections.abc import AsyncIterator
 from threading import Lock
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary
 
@@ -25,7 +27,7 @@ from rapyer.errors import (
     command_error,
 )
 
-__all__ = ["Route", "Word", "close_all", "connect", "execute"]
+__all__ = ["Route", "Word", "close_all", "connect", "execute", "scan"]
 
 Word: TypeAlias = bytes | str | int
 """One argument of a command."""
@@ -89,51 +91,75 @@ async def close_all() -> None:
         await transport.close()
 
 
-async def execute(route: Route, words: tuple[Word, ...], *, creates: bool = False) -> Reply:
-    """Runs one command for a model and returns its reply.
+async def execute(
+    route: Route, words: tuple[Word, ...], *, creates: bool = False, also: tuple[Route, ...] = ()
+) -> Reply:
+    """Runs one command for a model, and `also` for models of other routes to the same place; its reply.
 
-    The model's policy goes ahead of its first command on each connection, and again after it changed.
+    The models' policies go ahead of their first command on each connection, and again after they changed.
     A command that creates insists on the policy: a server that lost it is told again, and nothing becomes
     immortal in between.
     """
     transport = route.transport or _transport_of_environment()
-    policy = route.policy
+    policies = [each.policy for each in (route, *also) if each.sends]
     packed = _packed((*words, "EXPECT-POLICY") if creates else words)
     session = await transport.session()
     try:
-        if not route.sends or session.policies.get(policy.prefix) == policy:
+        news = [policy for policy in policies if session.policies.get(policy.prefix) != policy]
+        if not news:
             (answer,) = await session.send(packed)
             return await answer
-        return await _announcing(session, policy, packed, transport.address)
+        return await _announcing(session, news, packed, transport.address)
     except ReplyError as error:
         failure = _failure(error, words, transport.address)
         if not isinstance(failure, PolicyMissingError):
             raise failure from None
-    if not route.sends:
-        raise PolicyMissingError(
-            f"the server at {transport.address} has no policy for {policy.prefix!r}, and policies='expect' "
-            f"forbids setting one; have it set there: {policy}"
-        )
+    for each in (route, *also):
+        if not each.sends:
+            raise PolicyMissingError(
+                f"the server at {transport.address} has no policy for {each.policy.prefix!r}, and "
+                f"policies='expect' forbids setting one; have it set there: {each.policy}"
+            )
     try:
-        return await _announcing(session, policy, packed, transport.address)
+        return await _announcing(session, policies, packed, transport.address)
     except ReplyError as error:
         raise _failure(error, words, transport.address) from None
 
 
-async def _announcing(session: Session, policy: Policy, packed: tuple[bytes, ...], address: str) -> Reply:
-    """Sends the policy and the command behind it in one go."""
-    session.policies[policy.prefix] = policy
-    answers = await session.send(_packed(policy.command), packed)
-    told, answer = await asyncio.gather(*answers, return_exceptions=True)
-    # A replica has its policies from its primary.
-    if isinstance(told, BaseException) and not str(told).startswith("READONLY"):
-        session.policies.pop(policy.prefix, None)
-        if not isinstance(told, ReplyError) or _is_unknown_command(told):
-            raise told
-        raise CommandError(
-            f"the server at {address} refuses the policy of {policy.prefix!r}: {told}; if this user may not "
-            f"set policies, have it set there and use init_rapyer(policies='expect'): {policy}"
+async def scan(route: Route, prefix: str) -> AsyncIterator[list[bytes]]:
+    """The keys that start with a prefix, in pages; one that is there all the time comes at least once."""
+    transport = route.transport or _transport_of_environment()
+    pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", prefix) + "*"
+    cursor: Reply = b"0"
+    while True:
+        session = await transport.session()
+        (answer,) = await session.send(
+            _packed(("SCAN", cast("bytes", cursor), "MATCH", pattern, "COUNT", 1000))
         )
+        cursor, keys = cast("list[Any]", await answer)
+        yield keys
+        if cursor == b"0":
+            return
+
+
+async def _announcing(
+    session: Session, policies: list[Policy], packed: tuple[bytes, ...], address: str
+) -> Reply:
+    """Sends the policies and the command behind them in one go."""
+    for policy in policies:
+        session.policies[policy.prefix] = policy
+    answers = await session.send(*(_packed(policy.command) for policy in policies), packed)
+    *told, answer = await asyncio.gather(*answers, return_exceptions=True)
+    for policy, outcome in zip(policies, told, strict=True):
+        # A replica has its policies from its primary.
+        if isinstance(outcome, BaseException) and not str(outcome).startswith("READONLY"):
+            session.policies.pop(policy.prefix, None)
+            if not isinstance(outcome, ReplyError) or _is_unknown_command(outcome):
+                raise outcome
+            raise CommandError(
+                f"the server at {address} refuses the policy of {policy.prefix!r}: {outcome}; if this user "
+                f"may not set policies, have it set there and use init_rapyer(policies='expect'): {policy}"
+            )
     if isinstance(answer, BaseException):
         raise answer
     return answer

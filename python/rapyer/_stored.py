@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from pydantic_core import from_json, to_json
 
 from rapyer._binding import Segment
 from rapyer._native import changed_members
 
-__all__ = ["Stored"]
+__all__ = ["Stored", "drop_equal"]
 
 _Path = tuple[Segment, ...]
+_C = TypeVar("_C", list[Any], dict[str, Any])
 _KEPT: Final = 100
 
 
@@ -53,13 +54,9 @@ class Stored:
         """The value at a place is this now."""
         self._edit(partial(_put, path, value))
 
-    def extend(self, path: _Path, values: list[bytes]) -> None:
-        """A list has these at its end now."""
-        self._edit(partial(_extend, path, values))
-
-    def drop(self, path: _Path, key: Segment, value: bytes | None) -> None:
-        """A list or an object had this element or member and has it no longer."""
-        self._edit(partial(_drop, path, key, value))
+    def change(self, path: _Path, kind: type[_C], edit: Callable[[_C], object]) -> None:
+        """The list or the dict at a place was changed like this."""
+        self._edit(partial(_change, path, kind, edit))
 
     def _edit(self, edit: Callable[[Any], None]) -> None:
         self._edits.append(edit)
@@ -76,18 +73,10 @@ def _put(path: _Path, value: bytes, document: Any) -> None:
         holder[cast("Any", key)] = from_json(value)
 
 
-def _extend(path: _Path, values: list[bytes], document: Any) -> None:
+def _change(path: _Path, kind: type[_C], edit: Callable[[_C], object], document: Any) -> None:
     found = _at(document, path)
-    if isinstance(found, list):
-        found.extend(map(from_json, values))
-
-
-def _drop(path: _Path, key: Segment, value: bytes | None, document: Any) -> None:
-    found = _at(document, path)
-    if isinstance(found, dict):
-        found.pop(key, None)
-    elif isinstance(found, list) and isinstance(key, int) and value is not None:
-        drop_equal(found, key, from_json(value))
+    if isinstance(found, kind):
+        edit(found)
 
 
 def drop_equal(items: list[Any], index: int, value: Any) -> None:

@@ -2,7 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 from uuid import uuid4
 
@@ -11,10 +15,12 @@ from typing_extensions import Self
 
 from rapyer._binding import Field, Holder, Location, Segment, binds, is_place, merged, path_text
 from rapyer._codec import Codec, plain_class
-from rapyer._connection import Word, execute
+from rapyer._connection import Route, Word, execute, scan
+from rapyer._lock import LEASE, Lock
 from rapyer._metaclass import AtomicMetaclass
 from rapyer._policy import Ttl, milliseconds
 from rapyer._stored import Stored
+from rapyer._transaction import Transaction, current, transaction
 from rapyer._transport import Reply
 from rapyer.config import RedisConfig
 from rapyer.errors import (
@@ -26,15 +32,19 @@ from rapyer.errors import (
     NestedModelError,
     ReservedNameError,
     UnsupportedArgumentTypeError,
+    UnsupportedArgumentValueError,
 )
 from rapyer.fields import RapyerKey, is_key_mark
-from rapyer.result import Found
+from rapyer.result import DeleteResult, Found, GetOrCreateResult, GetOrCreateStatus
 from rapyer.types import RedisDict, RedisList
+from rapyer.types._atomic import record_assignment
 
-__all__ = ["AtomicRedisModel"]
-
+__all__ = ["AtomicRedisModel", "all_models", "delete_all"]
 
 _M = TypeVar("_M")
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_log: Final = logging.getLogger("rapyer")
 
 
 class _Identity:
@@ -143,27 +153,39 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 raise NestedModelError(
                     "only_existing is for whole documents: saving a nested model never creates its document"
                 )
+            if (transaction := _awaited(location)) is not None:
+                transaction.record(location, "MODEL.SET", text)
+                return self
             await location.execute("MODEL.SET", text)
             location.root._stored.put(location.segments, text)
             return self
-        identity, key = _identity(self), self.key
-        stored = identity.stored if identity.stored is not None and identity.stored.key == key else None
+        transaction, key = current(), self.key
+        stored = self._known()
         words: list[Word] = ["XX"] if only_existing else []
         if stored is not None:
             changes = [name for name in stored.changes(text) if self._knows(name)]
+            if transaction is not None:
+                changes = transaction.unsaved(self, changes)
             words += ["ONLY", len(changes), *changes]
+        if transaction is not None:
+            transaction.enlist(self, known=True)
+            if only_existing:
+                transaction.record(location, "MODEL.EXPECT")
+            transaction.run(
+                self,
+                *("MODEL.SAVE", key, text, *words, "EXPECT-POLICY"),
+                then=lambda: self._know(Stored(key, text)),
+            )
+            return self
         saved = await self._execute("MODEL.SAVE", key, text, *words, creates=True)
         if saved is None:
             raise KeyNotFound(f"there is no document under {key!r}, and only_existing forbids creating it")
-        identity.stored = Stored(key, text) if stored is None else stored.saved_as(text)
+        self._know(Stored(key, text) if stored is None else stored.saved_as(text))
         return self
 
     @classmethod
     async def ainsert(cls, *models: Self) -> tuple[Self, ...]:
-        """Stores models as new documents, each as a whole and in place of what its key held.
-
-        They are sent together, but each is stored on its own: where one is refused, the others are there.
-        """
+        """Stores models as new documents, each as a whole and in place of what its key held: all or none."""
         if not models:
             raise MissingParameterError(f"{cls.__name__}.ainsert needs at least one model")
         for model in models:
@@ -171,21 +193,60 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 raise UnsupportedArgumentTypeError(
                     f"{cls.__name__}.ainsert takes its own models, not {model!r}"
                 )
-            if model.is_inner_model():
-                raise NestedModelError(f"{type(model).__name__} is part of a model: insert that one")
+            model._refuse_nested("ainsert")
         texts = [model._codec().dump(model) for model in models]
-        outcomes = await asyncio.gather(
-            *(model._insert(text) for model, text in zip(models, texts, strict=True)), return_exceptions=True
-        )
-        for outcome in outcomes:
-            if outcome is not None:
-                raise outcome
+        async with transaction(ignore_redis_error=False, use_existing_pipe=True) as batch:
+            for model, text in zip(models, texts, strict=True):
+                batch.enlist(model, known=True)
+                batch.run(
+                    model,
+                    *("MODEL.CREATE", model.key, text, "EXPECT-POLICY"),
+                    then=partial(model._know, Stored(model.key, text)),
+                )
         return models
 
-    async def _insert(self, text: bytes) -> None:
-        key = self.key
-        await self._execute("MODEL.CREATE", key, text, creates=True)
-        _identity(self).stored = Stored(key, text)
+    @classmethod
+    async def aget_or_create(cls, model: Self) -> GetOrCreateResult[Self]:
+        """What is stored under a model's key; where that is nothing, the model is stored, in the same step.
+
+        It is done at once, in a transaction too.
+        """
+        if not isinstance(model, cls):
+            raise UnsupportedArgumentTypeError(
+                f"{cls.__name__}.aget_or_create takes one of its own models, not {model!r}"
+            )
+        model._refuse_nested("aget_or_create")
+        key, text = model.key, model._codec().dump(model)
+        answer = await model._execute("MODEL.GETORCREATE", key, text, creates=True)
+        created, stored = cast("tuple[int, bytes]", answer)
+        if not created:
+            return GetOrCreateResult(type(model)._from_text(key, stored), GetOrCreateStatus.FOUND)
+        model._know(Stored(key, text))
+        return GetOrCreateResult(model, GetOrCreateStatus.CREATED)
+
+    async def aduplicate(self) -> Self:
+        """A new document with the value that this one's has on the server, under a key of its own."""
+        return (await self.aduplicate_many(1))[0]
+
+    async def aduplicate_many(self, count: int) -> list[Self]:
+        """Several new documents with the value that this one's has on the server: all or none."""
+        self._refuse_nested("aduplicate")
+        cls = type(self)
+        if (name := cls.__rapyer_key_field__) is not None:
+            raise UnsupportedArgumentValueError(
+                f"a duplicate needs another key, and that of {cls.__name__} is its field {name!r}: save a "
+                f"model_copy(update={{{name!r}: ...}})"
+            )
+        if count < 0:
+            raise UnsupportedArgumentValueError(f"{count!r} duplicates cannot be made")
+        text = cast("bytes | None", await self._execute("MODEL.GET_RO", self.key))
+        if text is None:
+            raise KeyNotFound(f"there is no {cls.__name__} under {self.key!r} to duplicate")
+        copies = [cls._from_text(f"{cls.class_key_initials()}:{uuid4()}", text) for _ in range(count)]
+        await asyncio.gather(
+            *(copy._execute("MODEL.CREATE", copy.key, text, "NX", creates=True) for copy in copies)
+        )
+        return copies
 
     @classmethod
     async def aget(cls, key: str) -> Self:
@@ -197,18 +258,65 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return cls._from_text(full, text)
 
     @classmethod
-    async def afind(cls, *keys: str, skip_missing: bool = False) -> Found[Self]:
-        """The models under some keys, in their order; missing ones raise `KeyNotFound` or are left out."""
-        if not keys:
-            raise MissingParameterError(f"{cls.__name__}.afind needs at least one key")
-        full = [cls._full_key(key) for key in keys]
-        texts = cast("list[bytes | None]", await cls._execute("MODEL.MGET", *full))
-        missing = [key for key, text in zip(full, texts, strict=True) if text is None]
+    async def afind(
+        cls, *keys: str, skip_missing: bool = False, max_results: int | None = None
+    ) -> Found[Self]:
+        """The models under some keys, in their order; missing ones raise `KeyNotFound` or are left out.
+
+        Without keys: all models of this class, at most `max_results`, in no order. That looks at every key of
+        the server, in small steps.
+        """
+        if max_results is not None and max_results < 0:
+            raise UnsupportedArgumentValueError(f"max_results must not be negative, and is {max_results!r}")
+        if keys:
+            found = await cls._load_many([cls._full_key(key) for key in keys], skip_missing)
+            return Found(found if max_results is None else found[:max_results])
+        models: Found[Self] = Found()
+        async for page in cls._pages():
+            models += await cls._load_many(page, skip_missing=True)
+            if max_results is not None and len(models) >= max_results:
+                return Found(models[:max_results])
+        return models
+
+    @classmethod
+    async def afind_keys(cls, max_results: int | None = None) -> list[RapyerKey]:
+        """The keys of all models of this class, at most `max_results`, in no order. Refreshes nothing."""
+        if max_results is not None and max_results < 0:
+            raise UnsupportedArgumentValueError(f"max_results must not be negative, and is {max_results!r}")
+        keys: list[RapyerKey] = []
+        async for page in cls._pages():
+            keys += map(RapyerKey, page)
+            if max_results is not None and len(keys) >= max_results:
+                break
+        return keys[:max_results]
+
+    @classmethod
+    async def _pages(cls) -> AsyncIterator[list[str]]:
+        """The keys of all documents of this class, each once."""
+        prefix, seen = f"{cls.class_key_initials()}:", set[str]()
+        async for page in scan(cls._route(), prefix):
+            new = [key for key in dict.fromkeys(map(bytes.decode, page)) if key not in seen]
+            seen.update(new)
+            if new:
+                yield new
+
+    @classmethod
+    async def _load_many(cls, keys: list[str], skip_missing: bool) -> "list[Self]":
+        texts = cast("list[bytes | None]", await cls._execute("MODEL.MGET", *keys))
+        missing = [key for key, text in zip(keys, texts, strict=True) if text is None]
         if missing and not skip_missing:
             raise KeyNotFound(f"there is no {cls.__name__} under {', '.join(map(repr, missing))}")
-        return Found(
-            cls._from_text(key, text) for key, text in zip(full, texts, strict=True) if text is not None
-        )
+        load = cls._from_text_or_none if cls.Meta.safe_load_all else cls._from_text
+        loaded = [load(key, text) for key, text in zip(keys, texts, strict=True) if text is not None]
+        return [model for model in loaded if model is not None]
+
+    @classmethod
+    async def aexists(cls, key: "str | AtomicRedisModel") -> bool:
+        """Whether there is a document under a key, or of a model. Refreshes nothing."""
+        if isinstance(key, AtomicRedisModel):
+            key._refuse_nested("aexists")
+            key = key.key
+        return bool(await cls._execute("MODEL.CONTAINS_RO", cls._full_key(key), "$"))
 
     @classmethod
     async def afind_one(cls, key: str) -> Self | None:
@@ -228,7 +336,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         if location.segments:
             location.root._stored.put(location.segments, text)
         else:
-            _identity(self).stored = Stored(self.key, text)
+            self._know(Stored(self.key, text))
         return self
 
     async def aupdate(self, **values: Any) -> None:
@@ -239,13 +347,16 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             self.__pydantic_validator__.validate_assignment(changed, name, value)
         if not values:
             return
+        if _awaited(location) is not None:
+            for name, value in values.items():
+                setattr(self, name, value)
+            return
         codec = self._codec()
         await location.root._update(
             [(location.at(name).segments, codec.field(name).dump(_held(changed, name))) for name in values]
         )
         for name in values:
-            target = self.__dict__ if name in changed.__dict__ else self.__pydantic_extra__
-            cast("dict[str, Any]", target)[name] = _held(changed, name)
+            self._dict_of(name)[name] = _held(changed, name)
             self.__pydantic_fields_set__.add(name)
 
     async def adelete(self) -> bool:
@@ -254,17 +365,64 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             raise BadDeleteActionError(
                 "a nested model is deleted with its document: delete the model it is part of"
             )
+        if (transaction := current()) is not None:
+            transaction.run(self, "MODEL.DEL", self.key, then=partial(self._know, None))
+            return self._known() is not None
         deleted = await self._execute("MODEL.DEL", self.key)
-        _identity(self).stored = None
+        self._know(None)
         return bool(deleted)
+
+    @classmethod
+    async def adelete_by_key(cls, key: str) -> bool:
+        """Removes the document under a key, `Model:pk` or the pk alone; whether there was one."""
+        return (await cls.adelete_many(key)).models_deleted == 1
+
+    @classmethod
+    async def adelete_many(cls, *models: "Self | str") -> DeleteResult:
+        """Removes the documents of models, or under keys; how many there were."""
+        if not models:
+            raise UnsupportedArgumentTypeError(
+                f"{cls.__name__}.adelete_many needs a model or a key: it never deletes everything"
+            )
+        deleted = await delete_all(cls, [cls._key_of(model) for model in models])
+        return DeleteResult(deleted, current() is None)
+
+    @classmethod
+    def _key_of(cls, model: object) -> str:
+        if isinstance(model, cls):
+            model._refuse_nested("adelete_many")
+            return model.key
+        return cls._full_key(model)
 
     # -- lifetime
 
     async def aset_ttl(self, ttl: Ttl, *, once: bool = False) -> None:
         """Gives this document a TTL of its own, from now on and for later refreshes; with `once` only now."""
         window = milliseconds(ttl, "ttl")
-        self._refuse_nested("aset_ttl")
-        await self._execute("MODEL.TTL", "SET", self.key, "PX", window, *(["ONCE"] if once else []))
+        await self._lifetime("aset_ttl", "SET", "PX", window, *(["ONCE"] if once else []))
+
+    async def apersist(self) -> bool:
+        """Lets this document live until it is deleted or given a TTL again; whether it had a deadline."""
+        return await self._lifetime("apersist", "PERSIST")
+
+    async def atouch(self) -> bool:
+        """Starts this document's TTL anew, whatever `refresh_ttl` says; whether its deadline moved."""
+        return await self._lifetime("atouch", "TOUCH")
+
+    async def aexpires_at(self) -> datetime | None:
+        """The moment the document expires, in UTC, or None when it does not. Refreshes nothing."""
+        self._refuse_nested("aexpires_at")
+        moment = cast("int", await self._execute("PEXPIRETIME", self.key))
+        if moment == -2:
+            raise KeyNotFound(f"there is no {type(self).__name__} under {self.key!r}")
+        return None if moment == -1 else _EPOCH + timedelta(milliseconds=moment)
+
+    async def _lifetime(self, method: str, subcommand: str, *words: Word) -> bool:
+        self._refuse_nested(method)
+        if (transaction := current()) is not None:
+            transaction.run(self, "MODEL.TTL", subcommand, self.key, *words)
+            return True
+        return bool(await self._execute("MODEL.TTL", subcommand, self.key, *words))
 
     async def attl(self) -> float | None:
         """The seconds the document has left, or None when it does not expire. Refreshes nothing."""
@@ -280,12 +438,127 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 f"{method} is for whole documents: call it on the model this one is part of"
             )
 
+    # -- transactions and locks
+
+    @asynccontextmanager
+    async def apipeline(
+        self, ignore_redis_error: bool = False, use_existing_pipe: bool = False
+    ) -> AsyncIterator[Self]:
+        """A block whose changes to models are sent at its end, and applied all together or not at all.
+
+        On entry, fields without unsaved changes are loaded anew. When the block fails or the server refuses
+        what it recorded, models are what they were on entry. `use_existing_pipe` joins the transaction that
+        the block is in; otherwise it is one of its own. With `ignore_redis_error` a missing document and a
+        refusal are no errors.
+        """
+        self._refuse_nested("apipeline")
+        async with transaction(ignore_redis_error, use_existing_pipe) as batch:
+            if not batch.holds(self):
+                try:
+                    await self._reload()
+                except KeyNotFound:
+                    if not ignore_redis_error:
+                        raise
+                batch.enlist(self, known=True)
+            yield self
+
+    def alock(
+        self,
+        action: str = "default",
+        save_at_end: bool = False,
+        *,
+        lease: float = LEASE,
+        timeout: float | None = None,
+    ) -> Lock[Self]:
+        """A lock on this document for one kind of action, held for the block: `async with model.alock():`.
+
+        On entry, fields without unsaved changes are loaded anew.
+
+        Args:
+            action: blocks of different actions do not exclude each other.
+            save_at_end: save the model after a block that did not fail.
+            lease: the seconds after which the lock of a holder that died is free. While it is held it is
+                renewed.
+            timeout: how many seconds to wait for the lock before `LockTimeoutError`; None: for ever.
+        """
+        self._refuse_nested("alock")
+        return Lock(
+            type(self)._route(),
+            self.key,
+            action,
+            lease=lease,
+            timeout=timeout,
+            enter=self._reload,
+            leave=type(self).asave if save_at_end else None,
+        )
+
+    @classmethod
+    def alock_from_key(
+        cls,
+        key: str,
+        action: str = "default",
+        save_at_end: bool = False,
+        *,
+        lease: float = LEASE,
+        timeout: float | None = None,
+    ) -> "Lock[Self | None]":
+        """The same lock for the document under a key; the block gets its model, or None without one."""
+
+        async def save(model: "Self | None") -> None:
+            if model is not None:
+                await model.asave()
+
+        full = cls._full_key(key)
+        return Lock(
+            cls._route(),
+            full,
+            action,
+            lease=lease,
+            timeout=timeout,
+            enter=partial(cls.afind_one, full),
+            leave=save if save_at_end else None,
+        )
+
+    async def _reload(self) -> Self:
+        """Takes over what the server holds of the fields that have no unsaved changes."""
+        text = cast("bytes | None", await self._execute("MODEL.GET", self.key))
+        if text is None:
+            raise KeyNotFound(f"there is no {type(self).__name__} under {self.key!r}")
+        unsaved = {json.loads(name) for name in self._stored.changes(self._codec().dump(self))}
+        loaded = self._loaded(self._codec(), text)
+        for name, value in loaded.__dict__.items():
+            if name not in unsaved:
+                self._dict_of(name)[name] = merged(self.__dict__.get(name), value)
+        for name, value in (loaded.__pydantic_extra__ or {}).items():
+            if name not in unsaved:
+                self._dict_of(name)[name] = value
+        self._know(Stored(self.key, text))
+        return self
+
+    def _dict_of(self, name: str) -> dict[str, Any]:
+        """Where pydantic keeps the value of a member: with the fields, or with what is not declared."""
+        declared = name in type(self).model_fields or self.__pydantic_extra__ is None
+        return cast("dict[str, Any]", self.__dict__ if declared else self.__pydantic_extra__)
+
+    def _follow_fields(self, texts: Mapping[str, bytes | None]) -> None:
+        """Takes over what the server holds of some fields. What it does not hold stays."""
+        stored = self._stored
+        for name, text in texts.items():
+            if text is None:
+                continue
+            held = self._dict_of(name)
+            held[name] = merged(held.get(name), self._loaded(self._codec().field(name), text))
+            stored.put((name,), text)
+
     # -- the way to the server
 
     @classmethod
+    def _route(cls) -> Route:
+        return cls.Meta.route(f"{cls.class_key_initials()}:")
+
+    @classmethod
     async def _execute(cls, command: str, *words: Word, creates: bool = False) -> Reply:
-        prefix = f"{cls.class_key_initials()}:"
-        return await execute(cls.Meta.route(prefix), (command, *words), creates=creates)
+        return await execute(cls._route(), (command, *words), creates=creates)
 
     async def _update(self, values: list[tuple[tuple[Segment, ...], bytes]]) -> None:
         words = [word for path, text in values for word in (path_text(path), text)]
@@ -303,7 +576,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         prefix = f"{cls.class_key_initials()}:"
         if text.startswith(prefix):
             return text
-        for other in _models() if ":" in text else ():
+        for other in all_models() if ":" in text else ():
             if text.startswith(f"{other.class_key_initials()}:"):
                 raise KeyNotFound(
                     f"{text!r} is a key of {other.__name__}: the keys of {cls.__name__} start with {prefix!r}"
@@ -321,6 +594,14 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         _set_identity(model, (key, text))
         return model
 
+    @classmethod
+    def _from_text_or_none(cls, key: str, text: bytes) -> Self | None:
+        try:
+            return cls._from_text(key, text)
+        except CorruptedModelError as error:
+            _log.warning("left out, as safe_load_all says: %s", error)
+            return None
+
     def _loaded(self, codec: Codec, text: bytes) -> Any:
         try:
             return codec.load(text)
@@ -333,11 +614,18 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         # What a newer release of the model put there is not this one's to remove.
         return self.model_config.get("extra") == "allow" or json.loads(name) in type(self).model_fields
 
+    def _known(self) -> Stored | None:
+        """What the server is known to hold under its key, once it was loaded or saved."""
+        stored = _identity(self).stored
+        return stored if stored is not None and stored.key == self.key else None
+
+    def _know(self, stored: Stored | None) -> None:
+        _identity(self).stored = stored
+
     @property
     def _stored(self) -> Stored:
-        """What is known of its document. Before it is loaded or saved, that is nothing worth keeping."""
-        stored = _identity(self).stored
-        return stored if stored is not None and stored.key == self.key else Stored(self.key, b"{}")
+        """The same; before it is loaded or saved, something that nobody keeps."""
+        return self._known() or Stored(self.key, b"{}")
 
     # -- what sits in it
 
@@ -384,7 +672,26 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             # `model.tags += [...]` ends in assigning the list to itself: it stays the same object.
             if isinstance(value, (RedisList, RedisDict)) and self.__dict__.get(name) is value:
                 return
-            super().__setattr__(name, value)
+            if current() is not None and self._is_stored_field(name):
+                self._record_assignment(name, value)
+            else:
+                super().__setattr__(name, value)
+
+    def _is_stored_field(self, name: str) -> bool:
+        if name in type(self).model_fields:
+            return True
+        return self.model_config.get("extra") == "allow" and not hasattr(type(self), name)
+
+    def _record_assignment(self, name: str, value: object) -> None:
+        location, transaction = self._locate(), cast("Transaction", current())
+        place = location.at(name)
+        records = transaction.changes(place)
+        super().__setattr__(name, value)
+        if records:
+            text = self._codec().field(name).dump(_held(self, name))
+            record_assignment(
+                transaction, place, value, text, lambda base: is_place(base._rapyer_place, self, name)
+            )
 
     # -- copies, pickles, equality
 
@@ -463,11 +770,34 @@ def _held(model: BaseModel, name: str) -> Any:
     return model.__dict__[name] if name in model.__dict__ else (model.__pydantic_extra__ or {})[name]
 
 
-def _models(base: type[AtomicRedisModel] = AtomicRedisModel) -> Iterator[type[AtomicRedisModel]]:
+def all_models(base: type[AtomicRedisModel] = AtomicRedisModel) -> Iterator[type[AtomicRedisModel]]:
+    """Every model that is defined, in no order that means something."""
     for model in base.__subclasses__():
         if plain_class(model) is model:
             yield model
-            yield from _models(model)
+            yield from all_models(model)
+
+
+async def delete_all(model: type[AtomicRedisModel], keys: Sequence[str]) -> int:
+    """Removes the documents under some keys of a model; how many there were, or will be looked for."""
+    if (transaction := current()) is not None:
+        for key in keys:
+            transaction.add(model._route(), "MODEL.DEL", key)
+        return len(keys)
+    size = model.Meta.max_delete_per_transaction or len(keys)
+    deleted = 0
+    for start in range(0, len(keys), size):
+        deleted += cast("int", await model._execute("MODEL.DEL", *keys[start : start + size]))
+    return deleted
+
+
+def _awaited(location: Location) -> Transaction | None:
+    """The transaction that an awaited change belongs to: its document is there, or will be."""
+    transaction = current()
+    if transaction is not None:
+        transaction.enlist(location.root, known=True)
+        transaction.changes(location)
+    return transaction
 
 
 @binds(BaseModel)

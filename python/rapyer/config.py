@@ -83,6 +83,18 @@ def _check_policies(value: object, name: str) -> None:
         raise UnsupportedArgumentValueError(f"{name} must be 'send' or 'expect', not {value!r}")
 
 
+def _check_flag(value: object, name: str) -> None:
+    if not isinstance(value, bool):
+        raise UnsupportedArgumentTypeError(f"{name} must be True or False, not {value!r}")
+
+
+def _check_count(value: object, name: str) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise UnsupportedArgumentTypeError(f"{name} must be an int or None, not {value!r}")
+    if value is not None and value < 1:
+        raise UnsupportedArgumentValueError(f"{name} must be at least 1, not {value!r}")
+
+
 _Source: TypeAlias = str | Redis | None
 _Policies: TypeAlias = Literal["send", "expect"]
 
@@ -113,6 +125,12 @@ class RedisConfig:
     policies = _Setting[_Policies]("send", _check_policies)
     """`send` puts the model's lifetime policy on the server; `expect` relies on its being there."""
 
+    safe_load_all = _Setting[bool](False, _check_flag)
+    """Finding leaves out documents that do not validate, with a warning in the log, instead of raising."""
+
+    max_delete_per_transaction = _Setting[int | None](1000, _check_count)
+    """`adelete_many` deletes at most so many documents at a time; None: all of them at once."""
+
     def __init__(
         self,
         *,
@@ -122,6 +140,8 @@ class RedisConfig:
         absolute_ttl: Ttl | None | _Unset = _UNSET,
         read_touch_pct: int | _Unset = _UNSET,
         policies: _Policies | _Unset = _UNSET,
+        safe_load_all: bool | _Unset = _UNSET,
+        max_delete_per_transaction: int | None | _Unset = _UNSET,
     ) -> None:
         self._base: RedisConfig | None = None
         self._changes = 0
@@ -134,6 +154,8 @@ class RedisConfig:
             "absolute_ttl": absolute_ttl,
             "read_touch_pct": read_touch_pct,
             "policies": policies,
+            "safe_load_all": safe_load_all,
+            "max_delete_per_transaction": max_delete_per_transaction,
         }
         for name, value in settings.items():
             if value is not _UNSET:

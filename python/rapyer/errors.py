@@ -1,6 +1,7 @@
 """Everything rapyer raises. Each class derives from `RapyerError`."""
 
 from collections.abc import Callable
+from typing import Final
 
 __all__ = [
     "BadArgumentError",
@@ -12,9 +13,12 @@ __all__ = [
     "CorruptedModelError",
     "DetachedValueError",
     "DocumentLimitError",
+    "DuplicateModelNameError",
     "FoundError",
     "InvalidRefreshTtlError",
     "KeyNotFound",
+    "LockLostError",
+    "LockTimeoutError",
     "MetaFrozenError",
     "MissingParameterError",
     "ModuleNotLoadedError",
@@ -22,14 +26,19 @@ __all__ = [
     "NotConfiguredError",
     "OutOfRangeError",
     "PathNotFoundError",
+    "PersistentNoScriptError",
     "PolicyMissingError",
     "RapyerConnectionError",
     "RapyerError",
+    "RapyerModelDoesntExistError",
     "ReservedNameError",
+    "ScriptsNotInitializedError",
     "ServerFaultError",
     "StaleModelError",
+    "UnsupportArgumentTypeError",
     "UnsupportedArgumentTypeError",
     "UnsupportedArgumentValueError",
+    "UpdateAtomicModelError",
     "WrongKeyTypeError",
     "WrongValueTypeError",
 ]
@@ -59,6 +68,22 @@ class MetaFrozenError(RapyerError):
     """Kept for code that catches it. `Meta` may be set at any time, so nothing raises it."""
 
 
+class DuplicateModelNameError(RapyerError):
+    """Kept for code that catches it. A class may be defined again, so nothing raises it."""
+
+
+class ScriptsNotInitializedError(RapyerError):
+    """Kept for code that catches it. There are no scripts to load, so nothing raises it."""
+
+
+class PersistentNoScriptError(RapyerError):
+    """Kept for code that catches it. There are no scripts to load, so nothing raises it."""
+
+
+class UpdateAtomicModelError(RapyerError):
+    """Kept for code that catches it. Every field can be updated, so nothing raises it."""
+
+
 class NotConfiguredError(RapyerError):
     """No connection is configured for a model."""
 
@@ -75,8 +100,22 @@ class ReservedNameError(RapyerError, TypeError):
     """A model declares a field under a name that every model needs for itself."""
 
 
+class RapyerModelDoesntExistError(RapyerError):
+    """No model has the prefix of a key."""
+
+    def __init__(self, message: str, model_name: str) -> None:
+        super().__init__(message)
+        self.model_name: Final = model_name
+        """What stands before the key's colon."""
+
+
 class CorruptedModelError(RapyerError):
-    """A stored document does not validate as the model it was asked for."""
+    """A stored document, or a value in it, does not validate as what it was asked for."""
+
+    def __init__(self, message: str, *, raw: bytes | None = None) -> None:
+        super().__init__(message)
+        self.raw: Final = raw
+        """The JSON text of a value that was taken out of a document before it turned out to be this."""
 
 
 class CantSerializeRedisValueError(RapyerError, ValueError):
@@ -97,6 +136,14 @@ class BadDeleteActionError(NestedModelError):
 
 class FoundError(RapyerError, AttributeError):
     """A result of `afind` that does not hold exactly one model was used as if it did."""
+
+
+class LockLostError(RapyerError):
+    """A lease ended, or was taken by somebody else, before the block that held the lock did."""
+
+
+class LockTimeoutError(RapyerError, TimeoutError):
+    """A lock was not free within the time its caller would wait."""
 
 
 class CommandError(RapyerError):
@@ -150,6 +197,9 @@ class WrongKeyTypeError(CommandError):
 class ServerFaultError(CommandError):
     """A bug in the engine, caught by the server."""
 
+
+# The name it had before 1.3.
+UnsupportArgumentTypeError = UnsupportedArgumentTypeError
 
 _BY_PREFIX: dict[str, Callable[[str], CommandError]] = {
     "NOKEY": KeyNotFound,

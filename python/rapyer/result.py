@@ -1,15 +1,55 @@
-"""What finding models returns."""
+"""What operations on models return."""
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from typing_extensions import NamedTuple
 
 from rapyer.errors import FoundError
 
 if TYPE_CHECKING:
     from rapyer.base import AtomicRedisModel
 
-__all__ = ["Found"]
+__all__ = ["DeleteResult", "Found", "GetOrCreateResult", "GetOrCreateStatus", "RapyerDeleteResult"]
 
 _M = TypeVar("_M", bound="AtomicRedisModel")
+
+
+class GetOrCreateStatus(str, Enum):
+    """Whether `aget_or_create` stored the model it was given, or found one."""
+
+    CREATED = "created"
+    FOUND = "found"
+
+
+class GetOrCreateResult(NamedTuple, Generic[_M]):
+    """The model that is stored now, and whether it was there before: `model, status = await ...`."""
+
+    value: _M
+    status: GetOrCreateStatus
+
+
+@dataclass(frozen=True)
+class DeleteResult:
+    """How many documents there were to delete."""
+
+    models_deleted: int
+    was_committed: bool = True
+    """False in a transaction: its end deletes, and the number is that of the keys."""
+
+    @property
+    def keys_deleted(self) -> int:
+        """The same: a model is one key."""
+        return self.models_deleted
+
+
+@dataclass(frozen=True)
+class RapyerDeleteResult(DeleteResult):
+    """How many documents there were to delete, of all models and of each."""
+
+    by_model: "Mapping[type[AtomicRedisModel], int]" = field(default_factory=dict)
 
 
 class Found(list[_M]):

@@ -106,6 +106,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
     command("MODEL.MGET", key, key),
     command("MODEL.DEL", key),
     command("MODEL.TTL", st.just("INHERIT"), key),
+    command("MODEL.TTL", st.just("PERSIST"), key),
     command("PERSIST", key),
     command("EXISTS", key, key),
 )

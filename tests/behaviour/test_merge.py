@@ -14,7 +14,7 @@ from _hosts import Host
 KEY = "Doc:1"
 
 _values = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.text("ab\"\\é", max_size=2),
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text('ab"\\é', max_size=2),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
     max_leaves=12,
 )

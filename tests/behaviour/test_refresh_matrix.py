@@ -158,6 +158,7 @@ ROWS: dict[str, list[Row]] = {
     "MODEL.TTL GET": [Row(("{key}",), (), ("{key}",))],
     "MODEL.TTL SET": [Row(("{key}", "PX", "90000", "ONCE"), ("{key}", "PX", "0"), ("{key}", "PX", "90000"))],
     "MODEL.TTL INHERIT": [Row(("{key}",), ("{key}", "now"), ("{key}",))],
+    "MODEL.TTL PERSIST": [Row(("{key}",), ("{key}", "now"), ("{key}",))],
     "MODEL.TTL TOUCH": [Row(("{key}",), ("{key}", "now"), ("{key}",))],
     "MODEL.POLICY SET": [Row(("Other:", "TTL", "1"), ("Doc:", "TTL", "0"), ("Doc:", "TTL", "1", "NX"))],
     "MODEL.POLICY GET": [Row(("Doc:",), (), (ABSENT,))],
@@ -166,7 +167,7 @@ ROWS: dict[str, list[Row]] = {
     "MODEL.POLICY MATCH": [Row(("{key}",), (), (ABSENT,))],
     "MODEL.POLICY DIGEST": [Row((), ("Doc:",), ())],
 }
-SETS_LIFETIME = {"MODEL.TTL SET", "MODEL.TTL INHERIT", "MODEL.TTL TOUCH"}
+SETS_LIFETIME = {"MODEL.TTL SET", "MODEL.TTL INHERIT", "MODEL.TTL PERSIST", "MODEL.TTL TOUCH"}
 USES = [(name, row) for name, rows in ROWS.items() for row in rows]
 
 

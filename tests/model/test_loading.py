@@ -14,7 +14,6 @@ from rapyer.errors import (
     CorruptedModelError,
     FoundError,
     KeyNotFound,
-    MissingParameterError,
     UnsupportedArgumentTypeError,
     WrongKeyTypeError,
 )
@@ -123,8 +122,6 @@ async def test_afind_keeps_the_order_of_its_keys(on_host: Host) -> None:
     with pytest.raises(KeyNotFound, match="'Book:none'"):
         await Book.afind(keys[0], "none")
     assert await Book.afind("none", keys[0], skip_missing=True) == [books[0]]
-    with pytest.raises(MissingParameterError):
-        await Book.afind()
 
 
 async def test_one_model_found_is_used_as_that_model(on_host: Host) -> None:

@@ -53,6 +53,7 @@ WRITES = {
     "INCRBY": ("MODEL.INCRBY", KEY, "$.n", "0.5"),
     "TTL SET": ("MODEL.TTL", "SET", KEY, "PX", 5_000_000),
     "TTL INHERIT": ("MODEL.TTL", "INHERIT", KEY),
+    "TTL PERSIST": ("MODEL.TTL", "PERSIST", KEY),
     "EXEC": ("MODEL.EXEC", 1, KEY, 4, "MODEL.INCRBY", KEY, "$.n", 2, 4, "MODEL.APPEND", KEY, "$.list", 9),
 }
 

@@ -80,7 +80,7 @@ async def mistakes(thing: Thing) -> None:
     thing.count = "x"  # type: ignore[assignment]
     thing.tags = [1]  # type: ignore[list-item]
     await thing.tags.aappend(1)  # type: ignore[arg-type]
-    await thing.count.aincrease("1")  # type: ignore[arg-type]
+    await thing.count.aincrease("1")  # type: ignore[call-overload]
     await thing.plain.aincrease()  # type: ignore[attr-defined]
     Thing.Meta.ttl = "60"  # type: ignore[assignment]
     Thing.Meta.tll = 60  # type: ignore[attr-defined]

@@ -154,13 +154,14 @@ fn holds(node: Node<'_>, value: &[u8], path: &Path) -> Result<bool, Error> {
 pub(super) static EXPECT: Command = Command {
     name: "EXPECT",
     subcommand: None,
-    summary: "Fails where the value at a path is not the one that is expected; in a batch, so does the batch.",
+    summary: "Fails where the value at a path is not the one that is expected, or without one where there is none; in \
+              a batch, so does the batch.",
     access: Access::Read,
     // A condition, not a use of the document.
     groups: Groups::empty(),
     below: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("json", Kind::Json)],
+    args: &[KEY, PATH, Arg::new("json", Kind::Json).optional()],
     norefresh: false,
     creates: false,
     ifversion: false,
@@ -171,11 +172,11 @@ pub(super) static EXPECT: Command = Command {
 fn expect(call: &mut Call<'_>) -> Result<(), Error> {
     let key = call.args.word()?;
     let path = call.args.path()?;
-    let value = call.args.json(0)?;
+    let value = call.args.optional_json(&EXPECT, 0)?;
     call.end()?;
     let document = call.host.read_below(key)?.ok_or(Error::NoKey)?;
     let found = document.root().find(path.steps()).ok_or_else(|| Error::changed(&path))?;
-    if !found.is(&Sought::new(&value)) {
+    if value.is_some_and(|value| !found.is(&Sought::new(&value))) {
         return Err(Error::changed(&path));
     }
     call.reply.ok();

@@ -37,6 +37,7 @@ pub static TABLE: &[&Command] = &[
     &ttl::GET,
     &ttl::SET,
     &ttl::INHERIT,
+    &ttl::PERSIST,
     &ttl::TOUCH,
     &policy::SET,
     &policy::GET,

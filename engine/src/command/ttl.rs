@@ -167,6 +167,31 @@ fn no_policy(call: &mut Call<'_>, key: &[u8]) -> Error {
     }
 }
 
+pub(super) static PERSIST: Command = Command {
+    name: "TTL",
+    subcommand: Some("PERSIST"),
+    summary: "Takes a document's deadline away: it lives on, and no refresh gives it one again.",
+    access: Access::Write,
+    groups: Groups::empty(),
+    below: None,
+    keys: Keys::First,
+    args: &[KEY],
+    norefresh: false,
+    creates: false,
+    ifversion: false,
+    reply: "1 when it had a deadline, else 0",
+    run: |call| {
+        let key = call.args.word()?;
+        let header = call.host.read(key)?.ok_or(Error::NoKey)?.header();
+        let had = call.host.deadline(key).is_some();
+        if had {
+            call.set_deadline(key, Effect::Lifetime, Deadline::Clear, header);
+        }
+        call.reply.integer(i64::from(had));
+        Ok(())
+    },
+};
+
 pub(super) static TOUCH: Command = Command {
     name: "TTL",
     subcommand: Some("TOUCH"),

@@ -1,14 +1,28 @@
 """What all values with atomic methods share."""
 
-from typing import Any, ClassVar, cast
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple, cast
 
+from pydantic import ValidationError
 from typing_extensions import Self
 
 from rapyer._binding import Location, Place, bind, merged, path_text, unbound
 from rapyer._codec import Codec
+from rapyer._connection import Word
+from rapyer._transaction import Transaction, current
+from rapyer.errors import CorruptedModelError
 from rapyer.fields import RapyerKey
 
-__all__ = ["Atomic"]
+__all__ = ["Atomic", "Pending", "record_assignment", "taken"]
+
+
+class Pending(NamedTuple):
+    """What an in-place operator did to a value; assigned where that is from, a transaction records this."""
+
+    base: Any
+    """The bound value it started from."""
+    operations: tuple[tuple[Word, ...], ...] | None
+    """Commands and what follows their paths. None: no command does this."""
 
 
 class Atomic:
@@ -33,6 +47,34 @@ class Atomic:
         holder, key = self._place()
         return holder._child_codec(key)
 
+    def _recording(self) -> Transaction | None:
+        """The transaction that a change of this value belongs to; called before it changes."""
+        if self._rapyer_place is None:
+            return None
+        transaction = current()
+        return transaction if transaction is not None and transaction.changes(self._locate()) else None
+
+    def _awaited(self) -> Transaction | None:
+        """The same for an awaited change, which is never only local: its document is there, or will be."""
+        transaction = current()
+        if transaction is not None:
+            transaction.enlist(self._locate().root, known=True)
+        return self._recording()
+
+    def _record(self, transaction: Transaction, command: str, *words: Word) -> None:
+        transaction.record(self._locate(), command, *words)
+
+    def _rewrite(self, change: Callable[[], object]) -> None:
+        """Makes a local change that no command describes: a transaction sends the whole value."""
+        transaction = self._recording()
+        if transaction is None:
+            change()
+            return
+        before = self._codec().dump(self)
+        change()
+        self._record(transaction, "MODEL.EXPECT", before)
+        self._record(transaction, "MODEL.SET", self._codec().dump(self))
+
     @property
     def key(self) -> RapyerKey:
         """The key of the document it is part of."""
@@ -47,6 +89,9 @@ class Atomic:
         """Stores this value at its place, and nothing else of the model."""
         location = self._locate()
         text = self._codec().dump(self)
+        if (transaction := self._awaited()) is not None:
+            self._record(transaction, "MODEL.SET", text)
+            return self
         await location.execute("MODEL.SET", text)
         location.root._stored.put(location.segments, text)
         return self
@@ -63,3 +108,34 @@ class Atomic:
         if value is not self:
             holder._put_child(self, key, value)
         return bind(value, holder, key)
+
+
+def record_assignment(
+    transaction: Transaction,
+    location: Location,
+    given: object,
+    text: bytes,
+    is_from_here: Callable[[Any], bool],
+) -> None:
+    """Records that a value was assigned to a place: what an in-place operator did, or the value itself."""
+    pending = cast("Pending | None", getattr(given, "_rapyer_pending", None))
+    if pending is None or not is_from_here(pending.base):
+        transaction.record(location, "MODEL.SET", text)
+    elif pending.operations is None:
+        transaction.record(location, "MODEL.EXPECT", pending.base._codec().dump(pending.base))
+        transaction.record(location, "MODEL.SET", text)
+    else:
+        for operation in pending.operations:
+            transaction.record(location, *cast("Any", operation))
+
+
+def taken(codec: Codec, text: bytes, location: Location) -> Any:
+    """What the server took out of a document. What does not validate is in the error: nobody else has it."""
+    try:
+        return codec.load(text)
+    except ValidationError as error:
+        raise CorruptedModelError(
+            f"{text.decode()} was taken from {location.path} of {location.root.key!r}, and is not what its "
+            f"type says: {error}",
+            raw=text,
+        ) from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from rapyer._binding import Holder, Location, Place, bind, binds, is_place, merged
 from rapyer._codec import Codec
 from rapyer.errors import DetachedValueError
-from rapyer.types._atomic import Atomic
+from rapyer.types._atomic import Atomic, record_assignment, taken
 
 if TYPE_CHECKING:
     from _typeshed import SupportsKeysAndGetItem
@@ -44,6 +44,27 @@ class RedisDict(dict[_K, _V], Atomic):
     def __reduce_ex__(self, protocol: Any) -> Any:
         return dict, (dict(super().items()),)
 
+    async def aget(self, key: _K, default: Any = None) -> Any:
+        """The value under a key of the dict on the server, or the default where there is none."""
+        location, codec = self._locate(), self._codec()
+        key = codec.validate_key(key)
+        location = location.at(codec.name_of(key))
+        text = cast("bytes | None", await location.execute("MODEL.GET"))
+        if text is None:
+            return default
+        value = location.root._loaded(codec.entry, text)
+        location.root._stored.put(location.segments, text)
+        super().__setitem__(key, merged(super().get(key), value))
+        return self[key]
+
+    async def alen(self) -> int:
+        """How many entries the dict has on the server."""
+        return cast("int", await self._locate().execute("MODEL.LEN") or 0)
+
+    async def acontains(self, key: _K) -> bool:
+        """Whether the dict on the server has an entry under this key."""
+        return bool(await self._locate().execute("MODEL.CONTAINS", self._json_name(key)))
+
     async def aset_item(self, key: _K, value: _V) -> bool:
         """Sets one entry of the dict on the server; True."""
         await self.aupdate({key: value})
@@ -51,10 +72,13 @@ class RedisDict(dict[_K, _V], Atomic):
 
     async def aupdate(self, entries: "Mapping[_K, _V] | None" = None, /, **named: _V) -> None:
         """Sets entries of the dict on the server, all or none; the others stay."""
-        location, codec = self._locate(), self._codec()
         given = {**(entries or {}), **cast("dict[_K, _V]", named)}
         if not given:
             return
+        if self._awaited() is not None:
+            self.update(given)
+            return
+        location, codec = self._locate(), self._codec()
         values = {codec.validate_key(key): codec.entry.validate(value) for key, value in given.items()}
         await location.root._update(
             [
@@ -64,26 +88,113 @@ class RedisDict(dict[_K, _V], Atomic):
         )
         super().update(values)
 
+    async def adel_item(self, key: _K) -> int:
+        """Removes an entry from the dict on the server; how many there were: 1 or 0."""
+        if self._awaited() is not None:
+            return 0 if self.pop(key, self) is self else 1
+        location, codec = self._locate(), self._codec()
+        key = codec.validate_key(key)
+        name = codec.name_of(key)
+        removed = cast("int", await location.at(name).execute("MODEL.UNSET"))
+        location.root._stored.change(location.segments, dict, lambda held: held.pop(name, None))
+        super().pop(key, None)
+        return removed
+
+    async def aclear(self) -> int:
+        """Empties the dict on the server; how many entries it had there."""
+        if self._awaited() is not None:
+            before = len(self)
+            self.clear()
+            return before
+        location = self._locate()
+        removed = cast("int", await location.execute("MODEL.CLEAR"))
+        location.root._stored.change(location.segments, dict, lambda held: held.clear())
+        super().clear()
+        return removed
+
     @overload
     async def apop(self, key: _K) -> _V | None: ...
     @overload
     async def apop(self, key: _K, default: _D) -> _V | _D: ...
     async def apop(self, key: _K, default: Any = None) -> Any:
-        """Takes an entry from the dict on the server; its value, or the default where there is none."""
+        """Takes an entry from the dict on the server; its value, or the default where there is none.
+
+        In a transaction it is the entry that is there now: where that changed at the end, the transaction is
+        refused.
+        """
+        if self._awaited() is not None:
+            return self.pop(key, default)
         location, codec = self._locate(), self._codec()
         key = codec.validate_key(key)
         name = codec.name_of(key)
-        text = cast("bytes | None", await location.execute("MODEL.POP", json.dumps(name, ensure_ascii=False)))
-        value = default if text is None else location.root._loaded(codec.entry, text)
-        location.root._stored.drop(location.segments, name, text)
+        text = cast("bytes | None", await location.execute("MODEL.POP", self._json_name(key)))
+        location.root._stored.change(location.segments, dict, lambda held: held.pop(name, None))
         super().pop(key, None)
-        return value
+        return default if text is None else taken(codec.entry, text, location.at(name))
+
+    async def apopitem(self) -> tuple[_K, _V]:
+        """Takes the last entry from the dict on the server, as (key, value). Raises KeyError without any."""
+        if self._awaited() is not None:
+            return self.popitem()
+        location, codec = self._locate(), self._codec()
+        text = cast("bytes | None", await location.execute("MODEL.POP"))
+        if text is None:
+            raise KeyError("the dict on the server is empty")
+        name, value = codec.split_entry(text)
+        location.root._stored.change(location.segments, dict, lambda held: held.pop(name, None))
+        ((key, item),) = taken(codec, value, location).items()
+        super().pop(key, None)
+        return cast("tuple[_K, _V]", (key, item))
+
+    def _json_name(self, key: _K) -> str:
+        codec = self._codec()
+        return json.dumps(codec.name_of(codec.validate_key(key)), ensure_ascii=False)
+
+    # -- local changes, which a transaction records
 
     def __setitem__(self, key: _K, value: _V) -> None:
+        given = value
         if self._rapyer_place is not None:
             codec = self._codec()
             key, value = codec.validate_key(key), codec.entry.validate(value)
+            if (transaction := self._recording()) is not None:
+                place = self._locate().at(codec.name_of(key))
+                text = codec.entry.dump(value)
+                record_assignment(
+                    transaction, place, given, text, lambda base: is_place(base._rapyer_place, self, key)
+                )
         super().__setitem__(key, value)
+
+    def __delitem__(self, key: _K) -> None:
+        self._record_removal(key)
+        super().__delitem__(key)
+
+    @overload
+    def pop(self, key: _K, /) -> _V: ...
+    @overload
+    def pop(self, key: _K, default: _D, /) -> _V | _D: ...
+    def pop(self, key: _K, *default: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        self._record_removal(key)
+        return super().pop(key, *default)
+
+    def popitem(self) -> tuple[_K, _V]:
+        for key in reversed(self):
+            self._record_removal(key)
+            break
+        return super().popitem()
+
+    def clear(self) -> None:
+        if (transaction := self._recording()) is not None:
+            self._record(transaction, "MODEL.CLEAR")
+        super().clear()
+
+    def _record_removal(self, key: _K) -> None:
+        if key in self and (transaction := self._recording()) is not None:
+            # What was seen here is what is taken there, or nothing is.
+            codec = self._codec()
+            location = self._locate().at(codec.name_of(key))
+            transaction.record(location, "MODEL.EXPECT", codec.entry.dump(super().__getitem__(key)))
+            transaction.record(location, "MODEL.UNSET")
 
     def setdefault(self, key: _K, default: Any = None) -> Any:
         if key not in self:

@@ -1,16 +1,19 @@
 """Text, numbers, bytes and moments."""
 
 import math
+import operator
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast, overload
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from rapyer._binding import Holder, Place, binds, is_place
+from rapyer._connection import Word
+from rapyer._transaction import current
 from rapyer.errors import UnsupportedArgumentTypeError, UnsupportedArgumentValueError
-from rapyer.types._atomic import Atomic
+from rapyer.types._atomic import Atomic, Pending
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -61,11 +64,25 @@ class RedisInt(_Scalar, int):
         def __get__(self, model: object, owner: object) -> "RedisInt": ...
         def __set__(self, model: object, value: int) -> None: ...
 
-    async def aincrease(self, amount: int = 1) -> int:
-        """Adds to the number on the server, whatever it is there, and returns what it is then."""
-        if isinstance(amount, bool) or not isinstance(amount, int):
-            raise UnsupportedArgumentTypeError(f"aincrease of a whole number takes an int, not {amount!r}")
-        return cast("int", await _increased(self, int(amount)))
+    @overload
+    async def aincrease(self, amount: int = 1) -> int: ...
+    @overload
+    async def aincrease(
+        self, amount: int = 1, *, minimum: int | None = None, maximum: int | None = None
+    ) -> int | None: ...
+    async def aincrease(
+        self, amount: int = 1, *, minimum: int | None = None, maximum: int | None = None
+    ) -> int | None:
+        """Adds to the number on the server, whatever it is there, and returns what it is then.
+
+        Where it would be below `minimum` or above `maximum` it stays as it is, and the answer is None.
+        """
+        for name, value in (("amount", amount), ("minimum", minimum), ("maximum", maximum)):
+            if isinstance(value, bool) or not isinstance(value, int | None):
+                raise UnsupportedArgumentTypeError(
+                    f"{name} of a whole number's aincrease is an int, not {value!r}"
+                )
+        return cast("int | None", await _increased(self, amount, minimum, maximum))
 
 
 class RedisFloat(_Scalar, float):
@@ -78,15 +95,29 @@ class RedisFloat(_Scalar, float):
         def __get__(self, model: object, owner: object) -> "RedisFloat": ...
         def __set__(self, model: object, value: float) -> None: ...
 
-    async def aincrease(self, amount: float = 1.0) -> float:
-        """Adds to the number on the server, whatever it is there, and returns what it is then."""
-        if isinstance(amount, bool) or not isinstance(amount, (int, float)):
-            raise UnsupportedArgumentTypeError(
-                f"aincrease of a number takes an int or a float, not {amount!r}"
-            )
-        if not math.isfinite(amount):
-            raise UnsupportedArgumentValueError(f"aincrease cannot add {amount!r}: JSON has no such number")
-        return float(await _increased(self, amount))
+    @overload
+    async def aincrease(self, amount: float = 1.0) -> float: ...
+    @overload
+    async def aincrease(
+        self, amount: float = 1.0, *, minimum: float | None = None, maximum: float | None = None
+    ) -> float | None: ...
+    async def aincrease(
+        self, amount: float = 1.0, *, minimum: float | None = None, maximum: float | None = None
+    ) -> float | None:
+        """Adds to the number on the server, whatever it is there, and returns what it is then.
+
+        Where it would be below `minimum` or above `maximum` it stays as it is, and the answer is None.
+        """
+        for name, value in (("amount", amount), ("minimum", minimum), ("maximum", maximum)):
+            if isinstance(value, bool) or not isinstance(value, int | float | None):
+                raise UnsupportedArgumentTypeError(
+                    f"{name} of a number's aincrease is an int or a float, not {value!r}"
+                )
+            if value is not None and not math.isfinite(value):
+                raise UnsupportedArgumentValueError(
+                    f"{name} of aincrease cannot be {value!r}: JSON has no such number"
+                )
+        return await _increased(self, amount, minimum, maximum)
 
 
 class RedisBytes(_Scalar, bytes):
@@ -118,14 +149,123 @@ def _same(value: Any) -> Any:
     return value
 
 
-async def _increased(number: RedisInt | RedisFloat, amount: float) -> int | float:
+async def _increased(
+    number: RedisInt | RedisFloat, amount: float, minimum: float | None, maximum: float | None
+) -> float | None:
     location = number._locate()
-    text = cast("bytes", await location.execute("MODEL.INCRBY", repr(amount)))
-    value = cast("int | float", from_json(text))
-    location.root._stored.put(location.segments, text)
     holder, key = number._place()
+    words: list[Word] = [_number(amount)]
+    words += () if minimum is None else ("MIN", _number(minimum))
+    words += () if maximum is None else ("MAX", _number(maximum))
+    if (transaction := number._awaited()) is not None:
+        number._record(transaction, "MODEL.INCRBY", *words)
+        value = number._plain() + amount
+        if (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
+            return None
+        holder._put_child(number, key, value)
+        return cast("float", value)
+    text = cast("bytes | None", await location.execute("MODEL.INCRBY", *words))
+    if text is None:
+        return None
+    value = cast("float", from_json(text))
+    if isinstance(number, RedisFloat):
+        value = float(value)
+    location.root._stored.put(location.segments, text)
     holder._put_child(number, key, value)
     return value
+
+
+def _number(value: float) -> str:
+    """A number's JSON text; of a subclass too, whose own repr may say something else."""
+    return int.__repr__(value) if isinstance(value, int) else float.__repr__(value)
+
+
+# -- in-place operators: outside of a transaction they only compute, in one they also say what was done
+
+_Operation: TypeAlias = Callable[[Any, Any], tuple[Word, ...] | None]
+
+
+def _add(value: Any, amount: Any) -> tuple[Word, ...] | None:
+    if isinstance(value, str):
+        return ("MODEL.APPEND", to_json(amount)) if isinstance(amount, str) else None
+    if isinstance(value, datetime):
+        return ("MODEL.CALC", "SHIFT", amount // _MICROSECOND)
+    return ("MODEL.INCRBY", _number(amount)) if _is_operand(value, amount) else None
+
+
+def _subtract(value: Any, amount: Any) -> tuple[Word, ...] | None:
+    if isinstance(amount, datetime) or not isinstance(amount, (int, float, timedelta)):
+        return None
+    return _add(value, -amount)
+
+
+def _multiply(value: Any, amount: Any) -> tuple[Word, ...] | None:
+    if isinstance(value, str):
+        return ("MODEL.CALC", "REPEAT", _number(amount)) if type(amount) is int else None
+    return _calculation("MUL", value, amount)
+
+
+def _calculation(name: str, value: Any, amount: Any) -> tuple[Word, ...] | None:
+    return ("MODEL.CALC", name, _number(amount)) if _is_operand(value, amount) else None
+
+
+def _divide(value: Any, amount: Any) -> tuple[Word, ...] | None:
+    # A whole number's quotient is not one: what becomes of it in the field, pydantic says.
+    return _calculation("DIV", value, amount) if isinstance(value, float) else None
+
+
+def _power(value: Any, amount: Any) -> tuple[Word, ...] | None:
+    if isinstance(value, int) and amount < 0:
+        return None
+    return _calculation("POW", value, amount)
+
+
+def _is_operand(value: Any, amount: Any) -> bool:
+    kinds = (int,) if isinstance(value, int) else (int, float)
+    return isinstance(value, (int, float)) and isinstance(amount, kinds) and math.isfinite(amount)
+
+
+def _other(value: Any, amount: Any) -> None:
+    return None
+
+
+def _in_place(compute: Callable[[Any, Any], Any], describe: _Operation) -> Callable[[Any, Any], Any]:
+    def operator_of(value: Any, amount: Any) -> Any:
+        result = compute(value, amount)
+        if result is NotImplemented or current() is None:
+            return result
+        before: Pending | None = value.__dict__.get("_rapyer_pending")
+        if before is None and value._rapyer_place is None:
+            return result
+        base, done = (value, ()) if before is None else before
+        operation = describe(value, amount)
+        make = next((make for plain, _, make in _KINDS if type(result) is plain), None)
+        if make is None:
+            return result
+        pending = make(result)
+        pending._rapyer_pending = Pending(
+            base, None if operation is None or done is None else (*done, operation)
+        )
+        return pending
+
+    return operator_of
+
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+_OPERATORS: Final[dict[str, tuple[Callable[[Any, Any], Any], _Operation]]] = {
+    "__iadd__": (operator.add, _add),
+    "__isub__": (operator.sub, _subtract),
+    "__imul__": (operator.mul, _multiply),
+    "__itruediv__": (operator.truediv, _divide),
+    "__ifloordiv__": (operator.floordiv, partial(_calculation, "FLOORDIV")),
+    "__imod__": (operator.mod, partial(_calculation, "MOD")),
+    "__ipow__": (operator.pow, _power),
+    "__iand__": (operator.and_, _other),
+    "__ior__": (operator.or_, _other),
+    "__ixor__": (operator.xor, _other),
+    "__ilshift__": (operator.lshift, _other),
+    "__irshift__": (operator.rshift, _other),
+}
 
 
 def _redis_datetime(value: datetime) -> RedisDatetime:
@@ -149,3 +289,6 @@ _KINDS: Final[tuple[tuple[type, type, Callable[[Any], Any]], ...]] = (
 )
 for _plain, _atomic, _make in _KINDS:
     binds(_plain, _atomic)(partial(_bind, _make))
+    for _name, (_compute, _describe) in _OPERATORS.items():
+        if hasattr(_plain, _name.replace("__i", "__", 1)):
+            setattr(_atomic, _name, _in_place(_compute, _describe))
