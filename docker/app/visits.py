@@ -12,7 +12,7 @@ from datetime import timedelta
 from redis.asyncio import Redis
 
 from rapyer import AtomicRedisModel, Key, init_rapyer, teardown_rapyer
-from rapyer.errors import KeyNotFound, RapyerConnectionError
+from rapyer.errors import RapyerConnectionError
 from rapyer.types import RedisInt
 
 
@@ -28,10 +28,7 @@ Visits.Meta.ttl = timedelta(minutes=30)
 
 async def visit(visitor: str) -> str:
     """Counts one visit. The server does the counting, and starts the half hour anew with it."""
-    try:
-        visits = await Visits.aget(visitor)
-    except KeyNotFound:
-        visits = await Visits(visitor=visitor).asave()
+    visits, _ = await Visits.aget_or_create(Visits(visitor=visitor))
     return f"{visitor}: visit {await visits.count.aincrease()}, kept for {await visits.attl():.0f} s\n"
 
 

@@ -88,7 +88,7 @@ class RedisList(list[_T], Atomic):
             raise UnsupportedArgumentValueError(f"maxlen must not be negative, and is {maxlen!r}")
         location, codec = self._locate(), self._codec().item
         values = [codec.validate(item) for item in items]
-        if not values and maxlen is None:
+        if not values:
             return await self.alen()
         texts = [codec.dump(value) for value in values]
         words = [*texts, *(() if maxlen is None else ("MAXLEN", maxlen)), *(["UNIQUE"] if unique else [])]
