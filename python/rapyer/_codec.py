@@ -293,7 +293,7 @@ def _serialization(schema: _Schema) -> _Schema | None:
     module = getattr(function, "__module__", None) or ""
     if module == "pydantic.types" and function.__name__.startswith("_serialize_secret"):
         return cast("_Schema", core_schema.plain_serializer_function_ser_schema(_secret))
-    if module.split(".")[0] in ("pydantic", "pydantic_core") or _is_opaque(schema):
+    if module.split(".")[0] in ("pydantic", "pydantic_core", "rapyer") or _is_opaque(schema):
         return cast("_Schema", own)
     return None
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from rapyer._lock import LEASE, Lock
 from rapyer._transaction import current, transaction
-from rapyer.base import AtomicRedisModel, all_models, delete_all
+from rapyer.base import AtomicRedisModel, all_models, delete_all, model_of
 from rapyer.errors import (
     KeyNotFound,
     MissingParameterError,
@@ -37,18 +37,15 @@ def find_redis_models() -> list[type[AtomicRedisModel]]:
 
 
 def _model_of(key: object) -> type[AtomicRedisModel]:
-    """The model whose prefix a key has: the longest such prefix, the last one defined of several."""
     if not isinstance(key, str):
         raise UnsupportedArgumentTypeError(f"a key is text, 'Model:pk', not {key!r}")
-    by_prefix = {f"{model.class_key_initials()}:": model for model in all_models()}
-    fitting = [prefix for prefix in by_prefix if key.startswith(prefix)]
-    if not fitting:
-        name = key.partition(":")[0]
+    model = model_of(key)
+    if model is None:
         raise RapyerModelDoesntExistError(
             f"{key!r} is no key of a model that is defined: one starts with the model's name and a colon",
-            name,
+            key.partition(":")[0],
         )
-    return by_prefix[max(fitting, key=len)]
+    return model
 
 
 async def aget(key: str) -> AtomicRedisModel:

@@ -39,7 +39,7 @@ from rapyer.result import DeleteResult, Found, GetOrCreateResult, GetOrCreateSta
 from rapyer.types import RedisDict, RedisList
 from rapyer.types._atomic import record_assignment
 
-__all__ = ["AtomicRedisModel", "all_models", "delete_all"]
+__all__ = ["AtomicRedisModel", "all_models", "delete_all", "model_of"]
 
 _M = TypeVar("_M")
 
@@ -576,11 +576,11 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         prefix = f"{cls.class_key_initials()}:"
         if text.startswith(prefix):
             return text
-        for other in all_models() if ":" in text else ():
-            if text.startswith(f"{other.class_key_initials()}:"):
-                raise KeyNotFound(
-                    f"{text!r} is a key of {other.__name__}: the keys of {cls.__name__} start with {prefix!r}"
-                )
+        other = model_of(text, cls) if ":" in text else None
+        if other is not None:
+            raise KeyNotFound(
+                f"{text!r} is a key of {other.__name__}: the keys of {cls.__name__} start with {prefix!r}"
+            )
         return prefix + text
 
     @classmethod
@@ -776,6 +776,25 @@ def all_models(base: type[AtomicRedisModel] = AtomicRedisModel) -> Iterator[type
         if plain_class(model) is model:
             yield model
             yield from all_models(model)
+
+
+def model_of(
+    key: str, expected: type[AtomicRedisModel] | tuple[type[AtomicRedisModel], ...] = ()
+) -> type[AtomicRedisModel] | None:
+    """The model whose prefix a key has, and the longest such prefix.
+
+    Several models of one name share it: then that is one of `expected`, else the last one defined.
+    """
+    fitting = [model for model in all_models() if key.startswith(f"{model.class_key_initials()}:")]
+    return max(
+        fitting,
+        key=lambda model: (
+            len(model.class_key_initials()),
+            issubclass(model, expected),
+            fitting.index(model),
+        ),
+        default=None,
+    )
 
 
 async def delete_all(model: type[AtomicRedisModel], keys: Sequence[str]) -> int:

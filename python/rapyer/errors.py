@@ -24,6 +24,7 @@ __all__ = [
     "ModuleNotLoadedError",
     "NestedModelError",
     "NotConfiguredError",
+    "NotResolvedError",
     "OutOfRangeError",
     "PathNotFoundError",
     "PersistentNoScriptError",
@@ -132,6 +133,10 @@ class NestedModelError(RapyerError, RuntimeError):
 
 class BadDeleteActionError(NestedModelError):
     """A nested model was asked to delete itself; only whole documents are deleted."""
+
+
+class NotResolvedError(RapyerError):
+    """The model that a reference names was asked for before it was fetched."""
 
 
 class FoundError(RapyerError, AttributeError):

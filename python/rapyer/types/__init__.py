@@ -2,6 +2,25 @@
 
 from rapyer.types.dictionary import RedisDict
 from rapyer.types.lists import RedisList
-from rapyer.types.scalars import RedisBytes, RedisDatetime, RedisFloat, RedisInt, RedisStr
+from rapyer.types.reference import ForeignKey, Reference
+from rapyer.types.scalars import (
+    RedisBytes,
+    RedisDatetime,
+    RedisDatetimeTimestamp,
+    RedisFloat,
+    RedisInt,
+    RedisStr,
+)
 
-__all__ = ["RedisBytes", "RedisDatetime", "RedisDict", "RedisFloat", "RedisInt", "RedisList", "RedisStr"]
+__all__ = [
+    "ForeignKey",
+    "RedisBytes",
+    "RedisDatetime",
+    "RedisDatetimeTimestamp",
+    "RedisDict",
+    "RedisFloat",
+    "RedisInt",
+    "RedisList",
+    "RedisStr",
+    "Reference",
+]

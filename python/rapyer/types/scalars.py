@@ -3,11 +3,11 @@
 import math
 import operator
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast, overload
 
-from pydantic_core import from_json, to_json
+from pydantic_core import core_schema, from_json, to_json
 
 from rapyer._binding import Holder, Place, binds, is_place
 from rapyer._connection import Word
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
-__all__ = ["RedisBytes", "RedisDatetime", "RedisFloat", "RedisInt", "RedisStr"]
+__all__ = ["RedisBytes", "RedisDatetime", "RedisDatetimeTimestamp", "RedisFloat", "RedisInt", "RedisStr"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class _Scalar(Atomic):
@@ -145,6 +147,53 @@ class RedisDatetime(_Scalar, datetime):
         return datetime.combine(self.date(), self.timetz())
 
 
+class RedisDatetimeTimestamp(_Scalar, datetime):
+    """A moment in UTC; the document holds it as the seconds since the epoch, until 2242 to the microsecond.
+
+    A value without a zone is local time, as it is for `datetime.timestamp`.
+    """
+
+    _rapyer_type = datetime
+
+    if TYPE_CHECKING:
+
+        def __get__(self, model: object, owner: object) -> "RedisDatetimeTimestamp": ...
+        def __set__(self, model: object, value: datetime) -> None: ...
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: "GetCoreSchemaHandler") -> "CoreSchema":
+        schema = core_schema.no_info_before_validator_function(_moment, handler(datetime))
+        return core_schema.no_info_after_validator_function(
+            _redis_timestamp,
+            schema,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                _seconds, return_schema=core_schema.float_schema(), when_used="json"
+            ),
+        )
+
+    def _plain(self) -> datetime:
+        return datetime.combine(self.date(), self.timetz())
+
+    # What a model holds says how it is stored: a copy must say the same.
+    def __deepcopy__(self, memo: object) -> "RedisDatetimeTimestamp":
+        return _redis_timestamp(self)
+
+
+def _seconds(value: datetime) -> float:
+    return value.timestamp()
+
+
+def _moment(value: Any) -> Any:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return _EPOCH + timedelta(seconds=value)
+    return value
+
+
+def _redis_timestamp(value: datetime) -> RedisDatetimeTimestamp:
+    moment = value.astimezone(timezone.utc)
+    return RedisDatetimeTimestamp.combine(moment.date(), moment.timetz())
+
+
 def _same(value: Any) -> Any:
     return value
 
@@ -188,6 +237,8 @@ _Operation: TypeAlias = Callable[[Any, Any], tuple[Word, ...] | None]
 def _add(value: Any, amount: Any) -> tuple[Word, ...] | None:
     if isinstance(value, str):
         return ("MODEL.APPEND", to_json(amount)) if isinstance(amount, str) else None
+    if isinstance(value, RedisDatetimeTimestamp):
+        return ("MODEL.INCRBY", _number(amount.total_seconds()))
     if isinstance(value, datetime):
         return ("MODEL.CALC", "SHIFT", amount // _MICROSECOND)
     return ("MODEL.INCRBY", _number(amount)) if _is_operand(value, amount) else None
@@ -286,6 +337,7 @@ _KINDS: Final[tuple[tuple[type, type, Callable[[Any], Any]], ...]] = (
     (float, RedisFloat, RedisFloat),
     (bytes, RedisBytes, RedisBytes),
     (datetime, RedisDatetime, _redis_datetime),
+    (RedisDatetimeTimestamp, RedisDatetimeTimestamp, _redis_timestamp),
 )
 for _plain, _atomic, _make in _KINDS:
     binds(_plain, _atomic)(partial(_bind, _make))
