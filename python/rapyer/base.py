@@ -22,6 +22,7 @@ from rapyer._policy import Ttl, milliseconds
 from rapyer._stored import Stored
 from rapyer._transaction import Transaction, current, transaction
 from rapyer._transport import Reply
+from rapyer.actions import ActionGroup, acts
 from rapyer.config import RedisConfig
 from rapyer.errors import (
     BadDeleteActionError,
@@ -141,6 +142,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
     # -- storing and loading
 
+    @acts(ActionGroup.CREATE, ActionGroup.UPDATE)
     async def asave(self, *, only_existing: bool = False) -> Self:
         """Stores what changed since it was loaded or saved; a new model as a whole. A nested model: itself.
 
@@ -184,6 +186,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return self
 
     @classmethod
+    @acts(ActionGroup.CREATE)
     async def ainsert(cls, *models: Self) -> tuple[Self, ...]:
         """Stores models as new documents, each as a whole and in place of what its key held: all or none."""
         if not models:
@@ -206,6 +209,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return models
 
     @classmethod
+    @acts(ActionGroup.CREATE, ActionGroup.READ, ActionGroup.FETCH)
     async def aget_or_create(cls, model: Self) -> GetOrCreateResult[Self]:
         """What is stored under a model's key; where that is nothing, the model is stored, in the same step.
 
@@ -224,10 +228,12 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         model._know(Stored(key, text))
         return GetOrCreateResult(model, GetOrCreateStatus.CREATED)
 
+    @acts(ActionGroup.CREATE)
     async def aduplicate(self) -> Self:
         """A new document with the value that this one's has on the server, under a key of its own."""
         return (await self.aduplicate_many(1))[0]
 
+    @acts(ActionGroup.CREATE)
     async def aduplicate_many(self, count: int) -> list[Self]:
         """Several new documents with the value that this one's has on the server: all or none."""
         self._refuse_nested("aduplicate")
@@ -249,6 +255,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return copies
 
     @classmethod
+    @acts(ActionGroup.READ, ActionGroup.FETCH)
     async def aget(cls, key: str) -> Self:
         """The model under a key, `Model:pk` or the pk alone. Raises `KeyNotFound`."""
         full = cls._full_key(key)
@@ -258,6 +265,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return cls._from_text(full, text)
 
     @classmethod
+    @acts(ActionGroup.READ, ActionGroup.FETCH)
     async def afind(
         cls, *keys: str, skip_missing: bool = False, max_results: int | None = None
     ) -> Found[Self]:
@@ -279,6 +287,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return models
 
     @classmethod
+    @acts()
     async def afind_keys(cls, max_results: int | None = None) -> list[RapyerKey]:
         """The keys of all models of this class, at most `max_results`, in no order. Refreshes nothing."""
         if max_results is not None and max_results < 0:
@@ -311,6 +320,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return [model for model in loaded if model is not None]
 
     @classmethod
+    @acts()
     async def aexists(cls, key: "str | AtomicRedisModel") -> bool:
         """Whether there is a document under a key, or of a model. Refreshes nothing."""
         if isinstance(key, AtomicRedisModel):
@@ -319,6 +329,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return bool(await cls._execute("MODEL.CONTAINS_RO", cls._full_key(key), "$"))
 
     @classmethod
+    @acts(ActionGroup.READ, ActionGroup.FETCH)
     async def afind_one(cls, key: str) -> Self | None:
         """The model under a key, or None."""
         try:
@@ -326,6 +337,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         except KeyNotFound:
             return None
 
+    @acts(ActionGroup.READ, ActionGroup.FETCH)
     async def aload(self) -> Self:
         """Takes over what the server holds. Lists, dicts and models in fields stay the same objects."""
         location = self._locate()
@@ -339,6 +351,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             self._know(Stored(self.key, text))
         return self
 
+    @acts(ActionGroup.UPDATE)
     async def aupdate(self, **values: Any) -> None:
         """Sets fields here and on the server, all or none; what else changed here stays unsaved."""
         location = self._locate()
@@ -359,6 +372,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             self._dict_of(name)[name] = _held(changed, name)
             self.__pydantic_fields_set__.add(name)
 
+    @acts(ActionGroup.DELETE)
     async def adelete(self) -> bool:
         """Removes the document; whether there was one."""
         if self.is_inner_model():
@@ -373,11 +387,13 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return bool(deleted)
 
     @classmethod
+    @acts(ActionGroup.DELETE)
     async def adelete_by_key(cls, key: str) -> bool:
         """Removes the document under a key, `Model:pk` or the pk alone; whether there was one."""
         return (await cls.adelete_many(key)).models_deleted == 1
 
     @classmethod
+    @acts(ActionGroup.DELETE)
     async def adelete_many(cls, *models: "Self | str") -> DeleteResult:
         """Removes the documents of models, or under keys; how many there were."""
         if not models:
@@ -396,19 +412,23 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
     # -- lifetime
 
+    @acts()
     async def aset_ttl(self, ttl: Ttl, *, once: bool = False) -> None:
         """Gives this document a TTL of its own, from now on and for later refreshes; with `once` only now."""
         window = milliseconds(ttl, "ttl")
         await self._lifetime("aset_ttl", "SET", "PX", window, *(["ONCE"] if once else []))
 
+    @acts()
     async def apersist(self) -> bool:
         """Lets this document live until it is deleted or given a TTL again; whether it had a deadline."""
         return await self._lifetime("apersist", "PERSIST")
 
+    @acts()
     async def atouch(self) -> bool:
         """Starts this document's TTL anew, whatever `refresh_ttl` says; whether its deadline moved."""
         return await self._lifetime("atouch", "TOUCH")
 
+    @acts()
     async def aexpires_at(self) -> datetime | None:
         """The moment the document expires, in UTC, or None when it does not. Refreshes nothing."""
         self._refuse_nested("aexpires_at")
@@ -424,6 +444,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             return True
         return bool(await self._execute("MODEL.TTL", subcommand, self.key, *words))
 
+    @acts()
     async def attl(self) -> float | None:
         """The seconds the document has left, or None when it does not expire. Refreshes nothing."""
         self._refuse_nested("attl")
@@ -441,6 +462,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     # -- transactions and locks
 
     @asynccontextmanager
+    @acts(ActionGroup.READ, ActionGroup.FETCH)
     async def apipeline(
         self, ignore_redis_error: bool = False, use_existing_pipe: bool = False
     ) -> AsyncIterator[Self]:
@@ -462,6 +484,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 batch.enlist(self, known=True)
             yield self
 
+    @acts(ActionGroup.READ, ActionGroup.FETCH)
     def alock(
         self,
         action: str = "default",
@@ -493,6 +516,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         )
 
     @classmethod
+    @acts(ActionGroup.READ, ActionGroup.FETCH)
     def alock_from_key(
         cls,
         key: str,
