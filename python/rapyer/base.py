@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json, to_json
 from typing_extensions import Self
 
 from rapyer._binding import Field, Holder, Location, Segment, binds, is_place, merged, path_text
@@ -20,7 +21,7 @@ from rapyer._lock import LEASE, Lock
 from rapyer._metaclass import AtomicMetaclass
 from rapyer._policy import Ttl, milliseconds
 from rapyer._stored import Stored
-from rapyer._transaction import Transaction, current, transaction
+from rapyer._transaction import Transaction, current, transaction, transaction_of
 from rapyer._transport import Reply
 from rapyer.actions import ActionGroup, acts
 from rapyer.config import RedisConfig
@@ -37,7 +38,7 @@ from rapyer.errors import (
 )
 from rapyer.fields import RapyerKey, is_key_mark
 from rapyer.result import DeleteResult, Found, GetOrCreateResult, GetOrCreateStatus
-from rapyer.types import RedisDict, RedisList
+from rapyer.types import RedisDict, RedisList, RedisSet
 from rapyer.types._atomic import record_assignment
 
 __all__ = ["AtomicRedisModel", "all_models", "delete_all", "model_of"]
@@ -164,26 +165,47 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         transaction, key = current(), self.key
         stored = self._known()
         words: list[Word] = ["XX"] if only_existing else []
+        sets: list[tuple[Word, ...]] = []
         if stored is not None:
             changes = [name for name in stored.changes(text) if self._knows(name)]
             if transaction is not None:
                 changes = transaction.unsaved(self, changes)
+            edits = {name: self._set_edits(json.loads(name), stored, text) for name in changes}
+            sets = [edit for of_one in edits.values() for edit in of_one]
+            changes = [name for name in changes if not edits[name]]
             words += ["ONLY", len(changes), *changes]
-        if transaction is not None:
-            transaction.enlist(self, known=True)
-            if only_existing:
-                transaction.record(location, "MODEL.EXPECT")
-            transaction.run(
-                self,
-                *("MODEL.SAVE", key, text, *words, "EXPECT-POLICY"),
-                then=lambda: self._know(Stored(key, text)),
-            )
+        if transaction is not None or sets:
+            async with transaction_of(self) as batch:
+                if only_existing:
+                    batch.record(location, "MODEL.EXPECT")
+                batch.run(
+                    self,
+                    *("MODEL.SAVE", key, text, *words, "EXPECT-POLICY"),
+                    then=lambda: self._know(Stored(key, text)),
+                )
+                for edit in sets:
+                    batch.run(self, *edit)
             return self
         saved = await self._execute("MODEL.SAVE", key, text, *words, creates=True)
         if saved is None:
             raise KeyNotFound(f"there is no document under {key!r}, and only_existing forbids creating it")
         self._know(Stored(key, text) if stored is None else stored.saved_as(text))
         return self
+
+    def _set_edits(self, name: str, stored: Stored, text: bytes) -> list[tuple[Word, ...]]:
+        """How a set's change is saved without undoing what others did: by what was added and removed."""
+        if not self._codec().field(name).holds_set:
+            return []
+        before, after = stored.member(name), from_json(text)[name]
+        if not isinstance(before, list) or not isinstance(after, list):
+            return []
+        old, new = (dict.fromkeys(map(to_json, items)) for items in (before, after))
+        edits = {
+            "MODEL.DISCARD": old.keys() - new.keys(),
+            "MODEL.ADD": [item for item in new if item not in old],
+        }
+        path = path_text((name,))
+        return [(command, self.key, path, *items) for command, items in edits.items() if items]
 
     @classmethod
     @acts(ActionGroup.CREATE)
@@ -198,9 +220,8 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 )
             model._refuse_nested("ainsert")
         texts = [model._codec().dump(model) for model in models]
-        async with transaction(ignore_redis_error=False, use_existing_pipe=True) as batch:
+        async with transaction_of(*models) as batch:
             for model, text in zip(models, texts, strict=True):
-                batch.enlist(model, known=True)
                 batch.run(
                     model,
                     *("MODEL.CREATE", model.key, text, "EXPECT-POLICY"),
@@ -694,7 +715,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
         def __setattr__(self, name: str, value: Any) -> None:
             # `model.tags += [...]` ends in assigning the list to itself: it stays the same object.
-            if isinstance(value, (RedisList, RedisDict)) and self.__dict__.get(name) is value:
+            if isinstance(value, (RedisList, RedisDict, RedisSet)) and self.__dict__.get(name) is value:
                 return
             if current() is not None and self._is_stored_field(name):
                 self._record_assignment(name, value)
