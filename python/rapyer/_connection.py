@@ -2,30 +2,35 @@
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from functools import partial
 from threading import Lock
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary
 
 from redis.asyncio import Redis, RedisCluster
 
 from rapyer._policy import Policy
-from rapyer._transport import Reply, ReplyError, Session, Transport
+from rapyer._transport import Reply, ReplyError, Session, Transport, Words
+from rapyer._transport.cluster import ClusterTransport
 from rapyer._transport.embedded import EmbeddedTransport
 from rapyer._transport.server import ServerTransport
 from rapyer.embedded import engine
 from rapyer.errors import (
     CommandError,
     ModuleNotLoadedError,
+    NotAppliedError,
     NotConfiguredError,
     PolicyMissingError,
+    RapyerConnectionError,
     RapyerError,
     UnsupportedArgumentTypeError,
     UnsupportedArgumentValueError,
     command_error,
 )
 
-__all__ = ["Route", "Word", "close_all", "connect", "execute"]
+__all__ = ["Route", "Word", "close_all", "connect", "execute", "scan"]
 
 Word: TypeAlias = bytes | str | int
 """One argument of a command."""
@@ -45,8 +50,17 @@ _SCHEMES = ("redis", "rediss", "unix")
 
 # One transport for each source, so that models with the same URL or client share round trips.
 _by_url: dict[str, Transport] = {}
-_by_client: WeakKeyDictionary[Redis, ServerTransport] = WeakKeyDictionary()
+_by_client: WeakKeyDictionary[Redis | RedisCluster, Transport] = WeakKeyDictionary()
 _lock = Lock()
+
+
+def _unlock() -> None:
+    """In a child process: whichever thread held the lock when it was forked stayed in the parent."""
+    global _lock
+    _lock = Lock()
+
+
+os.register_at_fork(after_in_child=_unlock)
 
 
 def connect(source: object) -> Transport:
@@ -56,15 +70,17 @@ def connect(source: object) -> Transport:
             if source not in _by_url:
                 _by_url[source] = _transport(source)
             return _by_url[source]
-        if isinstance(source, Redis):
+        if isinstance(source, (Redis, RedisCluster)):
             if source not in _by_client:
-                _by_client[source] = ServerTransport(source.connection_pool)
+                _by_client[source] = (
+                    ServerTransport(source.connection_pool)
+                    if isinstance(source, Redis)
+                    else ClusterTransport(source)
+                )
             return _by_client[source]
-    if isinstance(source, RedisCluster):
-        raise UnsupportedArgumentTypeError(
-            "a RedisCluster client cannot be used yet: give a client or a URL of a single server"
-        )
-    raise UnsupportedArgumentTypeError(f"redis must be a URL or a redis.asyncio.Redis client, not {source!r}")
+    raise UnsupportedArgumentTypeError(
+        f"redis must be a URL, or a Redis or RedisCluster client of redis.asyncio, not {source!r}"
+    )
 
 
 def _transport(url: str) -> Transport:
@@ -97,43 +113,76 @@ async def execute(route: Route, words: tuple[Word, ...], *, creates: bool = Fals
     immortal in between.
     """
     transport = route.transport or _transport_of_environment()
-    policy = route.policy
     packed = _packed((*words, "EXPECT-POLICY") if creates else words)
-    session = await transport.session()
     try:
-        if not route.sends or session.policies.get(policy.prefix) == policy:
-            (answer,) = await session.send(packed)
-            return await answer
-        return await _announcing(session, policy, packed, transport.address)
-    except ReplyError as error:
-        failure = _failure(error, words, transport.address)
-        if not isinstance(failure, PolicyMissingError):
-            raise failure from None
-    if not route.sends:
-        raise PolicyMissingError(
-            f"the server at {transport.address} has no policy for {policy.prefix!r}, and policies='expect' "
-            f"forbids setting one; have it set there: {policy}"
-        )
-    try:
-        return await _announcing(session, policy, packed, transport.address)
+        return await transport.run(packed, partial(_exchange, route))
     except ReplyError as error:
         raise _failure(error, words, transport.address) from None
 
 
-async def _announcing(session: Session, policy: Policy, packed: tuple[bytes, ...], address: str) -> Reply:
+async def scan(route: Route, match: str, count: int = 1000) -> AsyncIterator[bytes]:
+    """The keys that a glob pattern matches, of all the engines that share them, each once.
+
+    A key that is there from beginning to end is met; one that comes or goes meanwhile may be or may not be.
+    """
+    transport = route.transport or _transport_of_environment()
+    met: set[bytes] = set()
+    for part in await transport.primaries():
+        cursor = b"0"
+        while True:
+            words = ("SCAN", cursor, "MATCH", match, "COUNT", count)
+            try:
+                reply = await part.run(_packed(words), _bare)
+            except ReplyError as error:
+                raise _failure(error, words, part.address) from None
+            cursor, keys = cast("tuple[bytes, list[bytes]]", reply)
+            for key in keys:
+                if key not in met:
+                    met.add(key)
+                    yield key
+            if cursor == b"0":
+                break
+
+
+async def _bare(session: Session, words: Words) -> Reply:
+    (answer,) = await session.send(words)
+    return await answer
+
+
+async def _exchange(route: Route, session: Session, words: Words) -> Reply:
+    """Sends a command, with the policy ahead of it where the session does not have it yet."""
+    policy = route.policy
+    try:
+        if not route.sends or session.policies.get(policy.prefix) == policy:
+            return await _bare(session, words)
+        return await _announcing(session, policy, words)
+    except ReplyError as error:
+        if error.prefix != "NOPOLICY":
+            raise
+    if not route.sends:
+        raise PolicyMissingError(
+            f"the server at {session.address} has no policy for {policy.prefix!r}, and policies='expect' "
+            f"forbids setting one; have it set there: {policy}"
+        )
+    return await _announcing(session, policy, words)
+
+
+async def _announcing(session: Session, policy: Policy, words: Words) -> Reply:
     """Sends the policy and the command behind it in one go."""
     session.policies[policy.prefix] = policy
-    answers = await session.send(_packed(policy.command), packed)
+    answers = await session.send(_packed(policy.command), words)
     told, answer = await asyncio.gather(*answers, return_exceptions=True)
-    # A replica has its policies from its primary.
-    if isinstance(told, BaseException) and not str(told).startswith("READONLY"):
+    if isinstance(told, BaseException):
         session.policies.pop(policy.prefix, None)
-        if not isinstance(told, ReplyError) or _is_unknown_command(told):
+        # A replica has its policies from its primary, and in a cluster says where that is.
+        if not isinstance(told, ReplyError) or _is_unknown_command(told) or told.passes:
             raise told
-        raise CommandError(
-            f"the server at {address} refuses the policy of {policy.prefix!r}: {told}; if this user may not "
-            f"set policies, have it set there and use init_rapyer(policies='expect'): {policy}"
-        )
+        if told.prefix != "READONLY":
+            raise CommandError(
+                f"the server at {session.address} refuses the policy of {policy.prefix!r}: {told}; if this "
+                "user may not set policies, have it set there and use init_rapyer(policies='expect'): "
+                f"{policy}"
+            )
     if isinstance(answer, BaseException):
         raise answer
     return answer
@@ -162,6 +211,16 @@ def _failure(error: ReplyError, words: tuple[Word, ...], address: str) -> Rapyer
         return ModuleNotLoadedError(
             f"the server at {address} does not know {words[0]!r}: load rapyer's module into it, "
             'redis-server --loadmodule "$(rapyer module-path)"'
+        )
+    if error.passes:
+        return NotAppliedError(
+            f"the server at {address} refuses {words[0]!r} for now, and did not apply it: {text}; "
+            "repeat it later"
+        )
+    if error.prefix in ("ASK", "MOVED"):
+        return RapyerConnectionError(
+            f"the server at {address} is a node of a cluster and sends {words[0]!r} elsewhere ({text}): give "
+            "init_rapyer(redis=...) a client of the cluster, redis.asyncio.RedisCluster.from_url(...)"
         )
     return command_error(text, " ".join(map(str, words[: 3 if words[0] == "MODEL.TTL" else 2])))
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis, RedisCluster
-from redis.asyncio.cluster import ClusterNode
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ConstantBackoff
@@ -229,9 +228,6 @@ async def test_a_replica_is_read_without_setting_policies(own_server: Server) ->
 
 
 async def test_what_cannot_be_connected_to_is_refused_when_it_is_given() -> None:
-    cluster = RedisCluster(startup_nodes=[ClusterNode("127.0.0.1", 1)])
-    with pytest.raises(UnsupportedArgumentTypeError, match="RedisCluster"):
-        await init_rapyer(redis=cluster)  # type: ignore[arg-type]
     for source in (b"redis://localhost", 6379, object()):
         with pytest.raises(UnsupportedArgumentTypeError):
             await init_rapyer(redis=source)  # type: ignore[arg-type]
