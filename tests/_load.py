@@ -61,14 +61,17 @@ class Load:
 
     async def _increase(self) -> None:
         while not self._ended:
-            try:
-                await self._counter.count.aincrease()
-                self.acknowledged += 1
-            except NotAppliedError:
-                self.refused += 1
-                await asyncio.sleep(0.01)
-            except RapyerConnectionError:
-                self.unknown += 1
+            await self._increase_once()
+
+    async def _increase_once(self) -> None:
+        try:
+            await self._counter.count.aincrease()
+            self.acknowledged += 1
+        except NotAppliedError:
+            self.refused += 1
+            await asyncio.sleep(0.01)
+        except RapyerConnectionError:
+            self.unknown += 1
 
     def __repr__(self) -> str:
         return f"{self.acknowledged} acknowledged, {self.unknown} unknown, {self.refused} refused"

@@ -6,7 +6,7 @@ ahead of the first command on every connection.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final, TypeAlias, cast
 
@@ -151,22 +151,20 @@ class ClusterTransport:
 
     async def _discover(self) -> _Owners:
         """Asks the nodes for the slots. With a manager of its own: the client's belongs to its event loop."""
-        seeds: list[Any] = []
-        manager: Any = None
         try:
             seeds = [self._cluster_node(address) for address in dict.fromkeys((*self._seeds, *self._nodes))]
             manager = cast("Any", NodesManager)(
                 seeds, self._needs_all_slots, self._settings, address_remap=self._remap
             )
-            await manager.initialize()
+            try:
+                await manager.initialize()
+            finally:
+                await asyncio.gather(manager.aclose(), *(seed.disconnect() for seed in seeds))
         except (redis_errors.RedisError, redis_errors.RedisClusterException, OSError) as error:
             raise NotAppliedError(
                 f"cannot learn from any of the nodes {self.address} who has which keys: {error}; "
                 "check that they run, form a cluster and have all slots"
             ) from error
-        finally:
-            if manager is not None:
-                await asyncio.gather(manager.aclose(), *(seed.disconnect() for seed in seeds))
         return cast("_Owners", manager.slots_cache)
 
 
@@ -177,7 +175,7 @@ def _address(node: ClusterNode) -> _Address:
 class _Layout:
     """Which node has which slot, as far as one event loop knows."""
 
-    def __init__(self, discover: Callable[[], Any]) -> None:
+    def __init__(self, discover: Callable[[], Awaitable[_Owners]]) -> None:
         self._owners: _Owners | None = None
         self._discover = discover
         self._looking = Shared(self._look)
@@ -194,8 +192,8 @@ class _Layout:
         await self._looking.settle()
 
     async def _look(self) -> _Owners:
-        self._owners = await self._discover()
-        return self._owners
+        self._owners = owners = await self._discover()
+        return owners
 
 
 class _Asking:
