@@ -78,10 +78,11 @@ class ClusterTransport:
         return join(list(places.values()), replies)
 
     async def primaries(self) -> Sequence[ServerTransport]:
-        owners = await self._layouts.get().owners()
-        return [
-            self._node(address) for address in dict.fromkeys(_address(nodes[0]) for nodes in owners.values())
-        ]
+        layout = self._layouts.get()
+        # Asked anew, for what has no key is answered by a node that is a primary no longer as well.
+        layout.forget(None)
+        addresses = dict.fromkeys(_address(nodes[0]) for nodes in (await layout.owners()).values())
+        return [self._node(address) for address in addresses]
 
     async def close(self) -> None:
         layout = self._layouts.pop()
@@ -92,26 +93,25 @@ class ClusterTransport:
     async def _run_in(self, slot: int, words: Words, exchange: Exchange) -> Reply:
         """Runs a command whose keys are in one slot, wherever that is now."""
         layout, pauses = self._layouts.get(), _pauses()
-        named: tuple[ServerTransport, bool] | None = None
+        named: _Address | None = None
+        asking = False
         while True:
-            owners = None
+            owners: _Owners | None = None
             try:
-                if named is None:
+                if (address := named) is None:
                     owners = await layout.owners()
-                    node, asking = self._owner(owners, slot), False
-                else:
-                    node, asking = named
-                session = await node.session()
+                    address = self._owner(owners, slot)
+                session = await self._node(address).session()
                 return await exchange(_Asking(session) if asking else session, words)
             except ReplyError as error:
-                named = self._named_by(error)
+                named, asking = self._named_by(error), error.prefix == "ASK"
                 if named is None and not error.passes:
                     raise
-                if error.prefix != "ASK":
+                if not asking:
                     layout.forget(owners)
                 refused: Exception = error
             except NotAppliedError as error:
-                named = None
+                named, asking = None, False
                 layout.forget(owners)
                 refused = error
             except RapyerConnectionError:
@@ -123,17 +123,17 @@ class ClusterTransport:
                 raise refused
             await asyncio.sleep(pause)
 
-    def _named_by(self, error: ReplyError) -> tuple[ServerTransport, bool] | None:
-        """The node that a reply sends the command to, and whether it is to be asked for this once."""
+    def _named_by(self, error: ReplyError) -> _Address | None:
+        """The node that a reply sends the command to."""
         if error.prefix not in ("ASK", "MOVED"):
             return None
         host, port = redis_errors.AskError(str(error).partition(" ")[2]).node_addr
-        return self._node(self._remap((host, port))), error.prefix == "ASK"
+        return self._remap((host, port))
 
-    def _owner(self, owners: _Owners, slot: int) -> ServerTransport:
+    def _owner(self, owners: _Owners, slot: int) -> _Address:
         if slot not in owners:
             raise NotAppliedError(f"no node of the cluster of {self.address} has slot {slot}")
-        return self._node(_address(owners[slot][0]))
+        return _address(owners[slot][0])
 
     def _node(self, address: _Address) -> ServerTransport:
         if address not in self._nodes:
