@@ -174,10 +174,10 @@ async def _announcing(session: Session, policy: Policy, words: Words) -> Reply:
     told, answer = await asyncio.gather(*answers, return_exceptions=True)
     if isinstance(told, BaseException):
         session.policies.pop(policy.prefix, None)
-        # A replica has its policies from its primary, and in a cluster says where that is.
-        if not isinstance(told, ReplyError) or _is_unknown_command(told) or told.passes:
+        if not isinstance(told, ReplyError) or _is_unknown_command(told):
             raise told
-        if told.prefix != "READONLY":
+        # A replica has its policies from its primary. What passes is said by the answer as well, or is over.
+        if told.prefix != "READONLY" and not told.passes:
             raise CommandError(
                 f"the server at {session.address} refuses the policy of {policy.prefix!r}: {told}; if this "
                 "user may not set policies, have it set there and use init_rapyer(policies='expect'): "
