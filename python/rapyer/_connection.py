@@ -154,7 +154,8 @@ async def _exchange(route: Route, session: Session, words: Words) -> Reply:
     policy = route.policy
     try:
         if not route.sends or session.policies.get(policy.prefix) == policy:
-            return await _bare(session, words)
+            (answer,) = await session.send(words)
+            return await answer
         return await _announcing(session, policy, words)
     except ReplyError as error:
         if error.prefix != "NOPOLICY":

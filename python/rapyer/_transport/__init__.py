@@ -57,7 +57,7 @@ class Transport(Protocol):
     address: str
     """Where it leads, for error messages; without credentials."""
 
-    async def run(self, words: Words, exchange: Exchange) -> Reply:
+    def run(self, words: Words, exchange: Exchange) -> Awaitable[Reply]:
         """Has a command exchanged with the engine that has its keys.
 
         The exchange is repeated only where it is certain that the command was not applied.

@@ -18,8 +18,8 @@ class EmbeddedTransport:
         self.policies: dict[str, Policy] = {}
         self._engine = engine
 
-    async def run(self, words: Words, exchange: Exchange) -> Reply:
-        return await exchange(self, words)
+    def run(self, words: Words, exchange: Exchange) -> Awaitable[Reply]:
+        return exchange(self, words)
 
     async def primaries(self) -> "Sequence[EmbeddedTransport]":
         return [self]
