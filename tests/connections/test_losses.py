@@ -52,8 +52,7 @@ async def test_everything_under_way_on_a_lost_connection_is_accounted_for(server
         await init_rapyer(redis=f"redis://127.0.0.1:{proxy.port}")
         counter: Any = await Counter(name="1").asave()
         tasks = [asyncio.create_task(counter.count.aincrease()) for _ in range(5000)]
-        while not any(task.done() for task in tasks):
-            await asyncio.sleep(0)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         proxy.loses = "replies"
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         proxy.loses = "nothing"
