@@ -21,7 +21,8 @@ from rapyer import init_rapyer, teardown_rapyer
 
 def value_at(server: Server) -> int:
     with server.client() as client:
-        return int(client.execute_command("MODEL.GET_RO", "Counter:1", "$.count"))
+        value: Any = client.execute_command("MODEL.GET_RO", "Counter:1", "$.count")
+        return int(value)
 
 
 def model_clients(server: Server) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any, NoReturn
 
@@ -16,7 +17,7 @@ from _load import Counter, Load
 from _servers import KINDS, Kind, Server, ServerMissing
 from _wire import Client, CommandFailed, wait_for, wait_until_linked
 from rapyer import init_rapyer, teardown_rapyer
-from rapyer.errors import NotAppliedError
+from rapyer.errors import CommandError, NotAppliedError
 
 
 class Watched:
@@ -84,17 +85,18 @@ def watched(
         yield watched
 
 
-@pytest.fixture
-async def on_primary(watched: Watched) -> AsyncIterator[None]:
+def sentinel_of(watched: Watched) -> Any:
     untyped: Any = Sentinel
-    sentinel = untyped(
+    return untyped(
         [("127.0.0.1", watched.sentinel.port)], socket_timeout=2, retry=Retry(ConstantBackoff(0.05), 3)
     )
-    await init_rapyer(redis=sentinel.master_for("main"), ttl=600)
+
+
+@pytest.fixture
+async def on_primary(watched: Watched) -> AsyncIterator[None]:
+    await init_rapyer(redis=sentinel_of(watched).master_for("main"), ttl=600)
     yield
     await teardown_rapyer()
-    for client in sentinel.sentinels:
-        await client.aclose()
 
 
 async def test_models_are_on_the_primary_that_sentinel_names(watched: Watched, on_primary: None) -> None:
@@ -158,3 +160,34 @@ async def test_a_sentinel_that_names_no_primary_is_reported(watched: Watched, on
     watched.forget()
     with pytest.raises(NotAppliedError, match="Sentinel's 'main'"):
         await Counter(name="1").asave()
+
+
+def test_one_sentinel_serves_many_event_loops(watched: Watched) -> None:
+    client = sentinel_of(watched).master_for("main")
+
+    async def begin() -> None:
+        await init_rapyer(redis=client)
+        await Counter(name="1").asave()
+
+    async def increase() -> None:
+        counter: Any = await Counter.aget("1")
+        await asyncio.gather(*(counter.count.aincrease() for _ in range(100)))
+
+    asyncio.run(begin())
+    asyncio.run(increase())
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(asyncio.run, increase()) for _ in range(8)]:
+            done.result(30)
+    assert watched.at_primary("MODEL.GET_RO", "Counter:1", "$.count") == b"900"
+    wait_for(lambda: watched.at_sentinel("CLIENT", "LIST").count(b"cmd=sentinel") == 0)
+
+
+async def test_a_replica_that_sentinel_names_is_read(watched: Watched, on_primary: None) -> None:
+    counter = await Counter(name="1", count=3).asave()
+    wait_for(lambda: watched.at_replica("EXISTS", counter.key) == 1)
+    await init_rapyer(redis=sentinel_of(watched).slave_for("main"))
+    read: Any = await Counter.aget("1")
+    assert read == counter
+    with pytest.raises(CommandError, match="READONLY"):
+        await read.count.aincrease()
+    assert await Counter.aget("1") == counter

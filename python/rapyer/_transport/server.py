@@ -22,6 +22,7 @@ from redis.backoff import NoBackoff
 from rapyer._policy import Policy
 from rapyer._transport import Exchange, Reply, ReplyError, Words
 from rapyer._transport.loops import PerLoop, Shared
+from rapyer._transport.sentinel import SentinelPool
 from rapyer.errors import NotAppliedError, RapyerConnectionError, UnsupportedArgumentValueError
 
 __all__ = ["ServerTransport"]
@@ -96,7 +97,7 @@ class _Lane:
     """The one connection of an event loop, opened when it is needed and again when it was lost."""
 
     def __init__(self, pool: ConnectionPool, address: str) -> None:
-        self._pool = pool
+        self._pool = SentinelPool(pool) if isinstance(pool, SentinelConnectionPool) else pool
         self._address = address
         self._session: ServerSession | None = None
         self._opening = Shared(self._open)
@@ -118,6 +119,9 @@ class _Lane:
                 f"cannot connect to the server at {self._address}: {error}; "
                 "check that it runs and that init_rapyer(redis=...) names it rightly"
             ) from error
+        finally:
+            if isinstance(self._pool, SentinelPool):
+                await self._pool.leave_sentinels()
         self._session = ServerSession(connection, self._address)
         return self._session
 
