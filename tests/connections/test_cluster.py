@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, NoReturn
 
 import pytest
@@ -13,6 +14,7 @@ from redis.asyncio.cluster import ClusterNode
 
 from _clusters import Cluster, Node
 from _load import Counter, Load
+from _proxy import Proxy
 from _servers import KINDS, Kind, ServerMissing
 from _wire import wait_for
 from rapyer import AtomicRedisModel, Key, init_rapyer, teardown_rapyer
@@ -39,6 +41,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
     return kind
 
 
+@contextmanager
 def started(kind: Kind, left_out: Callable[[ServerMissing], NoReturn]) -> Iterator[Cluster]:
     try:
         cluster = Cluster(kind)
@@ -51,17 +54,20 @@ def started(kind: Kind, left_out: Callable[[ServerMissing], NoReturn]) -> Iterat
 @pytest.fixture(scope="module")
 def cluster(kind: Kind, left_out: Callable[[ServerMissing], NoReturn]) -> Iterator[Cluster]:
     """For tests that leave every slot where it is."""
-    yield from started(kind, left_out)
+    with started(kind, left_out) as cluster:
+        yield cluster
 
 
 @pytest.fixture
 def own_cluster(kind: Kind, left_out: Callable[[ServerMissing], NoReturn]) -> Iterator[Cluster]:
-    yield from started(kind, left_out)
+    with started(kind, left_out) as cluster:
+        yield cluster
 
 
+@asynccontextmanager
 async def used(cluster: Cluster, **options: Any) -> AsyncIterator[RedisCluster]:
-    async with AsyncExitStack() as closing:
-        client = await closing.enter_async_context(cluster.client(**options))
+    """All models stored in a cluster."""
+    async with cluster.client(**options) as client:
         await init_rapyer(redis=client, ttl=600)
         yield client
         await teardown_rapyer()
@@ -72,13 +78,13 @@ async def on_cluster(cluster: Cluster) -> AsyncIterator[RedisCluster]:
     """All models stored in the cluster, which is empty."""
     for node in cluster.primaries:
         node("FLUSHALL")
-    async for client in used(cluster):
+    async with used(cluster) as client:
         yield client
 
 
 @pytest.fixture
 async def on_own_cluster(own_cluster: Cluster) -> AsyncIterator[RedisCluster]:
-    async for client in used(own_cluster):
+    async with used(own_cluster) as client:
         yield client
 
 
@@ -130,7 +136,7 @@ async def test_models_are_on_every_node_with_their_policy_whatever_the_client_ma
     for node in cluster.primaries:
         node("FLUSHALL")
         node("MODEL.POLICY", "DEL", "Session:")
-    async for client in used(cluster, decode_responses=decode_responses, protocol=protocol):
+    async with used(cluster, decode_responses=decode_responses, protocol=protocol) as client:
         sessions = await Session.ainsert(*(Session(name=name, text=name * 3) for name in NAMES))
         for node in cluster.primaries:
             keys = node("KEYS", "Session:*")
@@ -216,6 +222,47 @@ def test_every_event_loop_has_its_own_connections(cluster: Cluster) -> None:
     asyncio.run(use())
 
 
+def test_loops_in_threads_use_one_client_at_the_same_time(cluster: Cluster) -> None:
+    client = cluster.client()
+    names = ["1", "2", "3"]
+
+    async def begin() -> None:
+        await init_rapyer(redis=client)
+        await Counter.ainsert(*(Counter(name=name) for name in names))
+
+    async def increase() -> None:
+        counters: Any = await Counter.afind(*names)
+        await asyncio.gather(*(counter.count.aincrease() for counter in counters for _ in range(50)))
+
+    async def values() -> list[int]:
+        return [int(counter.count) for counter in await Counter.afind(*names)]
+
+    asyncio.run(begin())
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(asyncio.run, increase()) for _ in range(8)]:
+            done.result(30)
+    assert asyncio.run(values()) == [400, 400, 400]
+
+
+async def test_an_increment_whose_reply_is_lost_was_done_once_and_is_not_done_again(
+    cluster: Cluster,
+) -> None:
+    node = cluster.owner("Counter:1")
+    async with Proxy(node.server.port) as proxy:
+
+        def by_proxy(address: tuple[str, int]) -> tuple[str, int]:
+            return ("127.0.0.1", proxy.port) if address == node.address else address
+
+        async with used(cluster, address_remap=by_proxy):
+            counter: Any = await Counter(name="1").asave()
+            for done in range(10):
+                assert (await Counter.aget("1")).count == done
+                proxy.loses = "replies"
+                with pytest.raises(RapyerConnectionError, match="may or may not have been applied"):
+                    await counter.count.aincrease()
+                proxy.loses = "nothing"
+
+
 async def test_a_client_of_one_node_is_told_to_use_one_of_the_cluster(cluster: Cluster) -> None:
     await init_rapyer(redis=cluster.primaries[0].server.url)
     elsewhere = next(name for name in NAMES if cluster.owner(f"Session:{name}") is not cluster.primaries[0])
@@ -250,6 +297,23 @@ async def test_a_slot_moves_and_no_increment_is_lost_or_done_twice(
     assert await load.is_accounted_for()
     assert move.target("EXISTS", counter.key) == 1
     assert own_cluster.owner(counter.key) is move.target
+
+
+async def test_slots_that_a_server_moves_by_itself_lose_no_increment(
+    left_out: Callable[[ServerMissing], NoReturn],
+) -> None:
+    with started("valkey-9", left_out) as cluster:
+        async with used(cluster):
+            counter = await Counter(name="1").asave()
+            move = Move(cluster, counter.key)
+            async with Load(counter) as load:
+                await load.goes_on()
+                slots = ("SLOTSRANGE", move.slot, move.slot)
+                assert move.source("CLUSTER", "MIGRATESLOTS", *slots, "NODE", move.target.id) == b"OK"
+                await asyncio.to_thread(wait_for, lambda: cluster.owner(counter.key) is move.target)
+                await load.goes_on()
+            assert (load.unknown, load.refused) == (0, 0)
+            assert await load.is_accounted_for()
 
 
 async def test_a_command_on_keys_that_move_one_by_one_waits_for_the_last(
