@@ -29,7 +29,7 @@ class Command(TypedDict):
     summary: str
     reply: str
     access: Literal["read", "grow", "write", "inspect", "configure"]
-    keys: Literal["none", "first", "from-to", "all"]
+    keys: Literal["none", "first", "from-to", "all", "counted"]
     groups: list[str]
     below: list[str] | None
     norefresh: bool

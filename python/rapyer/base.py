@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, timezone
@@ -45,6 +46,7 @@ __all__ = ["AtomicRedisModel", "all_models", "delete_all", "model_of"]
 
 _M = TypeVar("_M")
 
+_PAGE: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _log: Final = logging.getLogger("rapyer")
 
@@ -301,7 +303,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             found = await cls._load_many([cls._full_key(key) for key in keys], skip_missing)
             return Found(found if max_results is None else found[:max_results])
         models: Found[Self] = Found()
-        async for page in cls._pages():
+        async for page in cls._pages(max_results):
             models += await cls._load_many(page, skip_missing=True)
             if max_results is not None and len(models) >= max_results:
                 return Found(models[:max_results])
@@ -314,21 +316,24 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         if max_results is not None and max_results < 0:
             raise UnsupportedArgumentValueError(f"max_results must not be negative, and is {max_results!r}")
         keys: list[RapyerKey] = []
-        async for page in cls._pages():
+        async for page in cls._pages(max_results):
             keys += map(RapyerKey, page)
             if max_results is not None and len(keys) >= max_results:
                 break
         return keys[:max_results]
 
     @classmethod
-    async def _pages(cls) -> AsyncIterator[list[str]]:
+    async def _pages(cls, most: int | None) -> AsyncIterator[list[str]]:
         """The keys of all documents of this class, each once."""
-        prefix, seen = f"{cls.class_key_initials()}:", set[str]()
-        async for page in scan(cls._route(), prefix):
-            new = [key for key in dict.fromkeys(map(bytes.decode, page)) if key not in seen]
-            seen.update(new)
-            if new:
-                yield new
+        pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", f"{cls.class_key_initials()}:") + "*"
+        page: list[str] = []
+        async for key in scan(cls._route(), pattern):
+            page.append(key.decode())
+            if len(page) == min(_PAGE, most or _PAGE):
+                yield page
+                page = []
+        if page:
+            yield page
 
     @classmethod
     async def _load_many(cls, keys: list[str], skip_missing: bool) -> "list[Self]":
