@@ -29,9 +29,9 @@ class Command(TypedDict):
     summary: str
     reply: str
     access: Literal["read", "grow", "write", "inspect", "configure"]
-    keys: Literal["none", "first", "from-to", "all"]
+    keys: Literal["none", "first", "from-to", "all", "counted"]
     groups: list[str]
-    below: list[str] | None
+    special: tuple[str, list[str]] | None
     norefresh: bool
     creates: bool
     ifversion: bool
