@@ -56,6 +56,9 @@ class Server:
         self.dir = Path(tempfile.mkdtemp(prefix=f"rapyer-{kind}-"))
         self.port = 0
         self.program = program
+        # A file that a Sentinel, and CONFIG REWRITE, can write to.
+        self._config = self.dir / "server.conf"
+        self._config.touch()
         self._arguments = list(arguments)
         self._module = module
         self._process: subprocess.Popen[bytes] | None = None
@@ -124,7 +127,7 @@ class Server:
     def _spawn(self, port: int) -> subprocess.Popen[bytes]:
         command = [
             *_loader(self.program),
-            str(self.program),
+            *(str(self.program), str(self._config)),
             *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.dir)),
             *("--logfile", str(self.dir / "server.log"), "--save", "", "--daemonize", "no"),
             *(("--loadmodule", str(MODULE)) if self._module else ()),

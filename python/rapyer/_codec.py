@@ -80,7 +80,7 @@ _OPAQUE: Final = (
     "json-or-python",
     "lax-or-strict",
 )
-_CONTAINERS: Final = ("list", "dict", "model")
+_CONTAINERS: Final = ("list", "dict", "set", "model")
 _ATOMIC: Final = ("int", "float", "str", "bytes", "datetime", *_CONTAINERS)
 _INFINITIES: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
@@ -146,8 +146,15 @@ class Codec:
 
     @cached_property
     def item(self) -> "Codec":
-        """For the elements of a list."""
-        return self._child(leaf.get("items_schema") for leaf in self._leaves() if leaf["type"] == "list")
+        """For the elements of a list or of a set."""
+        return self._child(
+            leaf.get("items_schema") for leaf in self._leaves() if leaf["type"] in ("list", "set")
+        )
+
+    @cached_property
+    def second(self) -> "Codec":
+        """For the second one of a pair."""
+        return self._child(leaf["items_schema"][1] for leaf in self._leaves() if leaf["type"] == "tuple")
 
     @cached_property
     def entry(self) -> "Codec":
@@ -203,6 +210,10 @@ class Codec:
         return self._holds(("model",))
 
     @cached_property
+    def holds_set(self) -> bool:
+        return self._holds(("set",))
+
+    @cached_property
     def holds_containers(self) -> bool:
         return self._holds((*_CONTAINERS, "any"))
 
@@ -224,6 +235,8 @@ class Codec:
             yield from self._leaves(self._definitions[schema["schema_ref"]])
         elif kind in _WRAPPERS:
             yield from self._leaves(schema["schema"])
+        elif kind == "json-or-python":
+            yield from self._leaves(schema["json_schema"])
         elif kind in ("union", "tagged-union"):
             choices = schema["choices"]
             for choice in choices.values() if isinstance(choices, dict) else choices:

@@ -2,25 +2,28 @@
 
 import asyncio
 import os
-import re
 from collections.abc import AsyncIterator
+from functools import partial
 from threading import Lock
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import NamedTuple, TypeAlias, cast
 from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary
 
 from redis.asyncio import Redis, RedisCluster
 
 from rapyer._policy import Policy
-from rapyer._transport import Reply, ReplyError, Session, Transport
+from rapyer._transport import Reply, ReplyError, Session, Transport, Words
+from rapyer._transport.cluster import ClusterTransport
 from rapyer._transport.embedded import EmbeddedTransport
 from rapyer._transport.server import ServerTransport
 from rapyer.embedded import engine
 from rapyer.errors import (
     CommandError,
     ModuleNotLoadedError,
+    NotAppliedError,
     NotConfiguredError,
     PolicyMissingError,
+    RapyerConnectionError,
     RapyerError,
     UnsupportedArgumentTypeError,
     UnsupportedArgumentValueError,
@@ -47,8 +50,17 @@ _SCHEMES = ("redis", "rediss", "unix")
 
 # One transport for each source, so that models with the same URL or client share round trips.
 _by_url: dict[str, Transport] = {}
-_by_client: WeakKeyDictionary[Redis, ServerTransport] = WeakKeyDictionary()
+_by_client: WeakKeyDictionary[Redis | RedisCluster, Transport] = WeakKeyDictionary()
 _lock = Lock()
+
+
+def _unlock() -> None:
+    """In a child process: whichever thread held the lock when it was forked stayed in the parent."""
+    global _lock
+    _lock = Lock()
+
+
+os.register_at_fork(after_in_child=_unlock)
 
 
 def connect(source: object) -> Transport:
@@ -58,15 +70,17 @@ def connect(source: object) -> Transport:
             if source not in _by_url:
                 _by_url[source] = _transport(source)
             return _by_url[source]
-        if isinstance(source, Redis):
+        if isinstance(source, (Redis, RedisCluster)):
             if source not in _by_client:
-                _by_client[source] = ServerTransport(source.connection_pool)
+                _by_client[source] = (
+                    ServerTransport(source.connection_pool)
+                    if isinstance(source, Redis)
+                    else ClusterTransport(source)
+                )
             return _by_client[source]
-    if isinstance(source, RedisCluster):
-        raise UnsupportedArgumentTypeError(
-            "a RedisCluster client cannot be used yet: give a client or a URL of a single server"
-        )
-    raise UnsupportedArgumentTypeError(f"redis must be a URL or a redis.asyncio.Redis client, not {source!r}")
+    raise UnsupportedArgumentTypeError(
+        f"redis must be a URL, or a Redis or RedisCluster client of redis.asyncio, not {source!r}"
+    )
 
 
 def _transport(url: str) -> Transport:
@@ -96,69 +110,86 @@ async def execute(
 ) -> Reply:
     """Runs one command for a model, and `also` for models of other routes to the same place; its reply.
 
-    The models' policies go ahead of their first command on each connection, and again after they changed.
+    A model's policy goes ahead of its first command on each connection, and again after it changed.
     A command that creates insists on the policy: a server that lost it is told again, and nothing becomes
     immortal in between.
     """
     transport = route.transport or _transport_of_environment()
-    policies = [each.policy for each in (route, *also) if each.sends]
     packed = _packed((*words, "EXPECT-POLICY") if creates else words)
-    session = await transport.session()
     try:
-        news = [policy for policy in policies if session.policies.get(policy.prefix) != policy]
-        if not news:
-            (answer,) = await session.send(packed)
-            return await answer
-        return await _announcing(session, news, packed, transport.address)
-    except ReplyError as error:
-        failure = _failure(error, words, transport.address)
-        if not isinstance(failure, PolicyMissingError):
-            raise failure from None
-    for each in (route, *also):
-        if not each.sends:
-            raise PolicyMissingError(
-                f"the server at {transport.address} has no policy for {each.policy.prefix!r}, and "
-                f"policies='expect' forbids setting one; have it set there: {each.policy}"
-            )
-    try:
-        return await _announcing(session, policies, packed, transport.address)
+        return await transport.run(packed, partial(_exchange, (route, *also)))
     except ReplyError as error:
         raise _failure(error, words, transport.address) from None
 
 
-async def scan(route: Route, prefix: str) -> AsyncIterator[list[bytes]]:
-    """The keys that start with a prefix, in pages; one that is there all the time comes at least once."""
+async def scan(route: Route, match: str, count: int = 1000) -> AsyncIterator[bytes]:
+    """The keys that a glob pattern matches, of all the engines that share them, each once.
+
+    A key that is there from beginning to end is met; one that comes or goes meanwhile may be or may not be.
+    """
     transport = route.transport or _transport_of_environment()
-    pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", prefix) + "*"
-    cursor: Reply = b"0"
-    while True:
-        session = await transport.session()
-        (answer,) = await session.send(
-            _packed(("SCAN", cast("bytes", cursor), "MATCH", pattern, "COUNT", 1000))
-        )
-        cursor, keys = cast("list[Any]", await answer)
-        yield keys
-        if cursor == b"0":
-            return
+    met: set[bytes] = set()
+    for part in await transport.primaries():
+        cursor = b"0"
+        while True:
+            words = ("SCAN", cursor, "MATCH", match, "COUNT", count)
+            try:
+                reply = await part.run(_packed(words), _bare)
+            except ReplyError as error:
+                raise _failure(error, words, part.address) from None
+            cursor, keys = cast("tuple[bytes, list[bytes]]", reply)
+            for key in keys:
+                if key not in met:
+                    met.add(key)
+                    yield key
+            if cursor == b"0":
+                break
 
 
-async def _announcing(
-    session: Session, policies: list[Policy], packed: tuple[bytes, ...], address: str
-) -> Reply:
-    """Sends the policies and the command behind them in one go."""
+async def _bare(session: Session, words: Words) -> Reply:
+    (answer,) = await session.send(words)
+    return await answer
+
+
+async def _exchange(routes: tuple[Route, ...], session: Session, words: Words) -> Reply:
+    """Sends a command, with the policies ahead of it that the session does not have yet."""
+    policies = [route.policy for route in routes if route.sends]
+    news = [policy for policy in policies if session.policies.get(policy.prefix) != policy]
+    try:
+        if not news:
+            (answer,) = await session.send(words)
+            return await answer
+        return await _announcing(session, news, words)
+    except ReplyError as error:
+        if error.prefix != "NOPOLICY":
+            raise
+    for route in routes:
+        if not route.sends:
+            raise PolicyMissingError(
+                f"the server at {session.address} has no policy for {route.policy.prefix!r}, and "
+                f"policies='expect' forbids setting one; have it set there: {route.policy}"
+            )
+    return await _announcing(session, policies, words)
+
+
+async def _announcing(session: Session, policies: list[Policy], words: Words) -> Reply:
+    """Sends policies and the command behind them in one go."""
     for policy in policies:
         session.policies[policy.prefix] = policy
-    answers = await session.send(*(_packed(policy.command) for policy in policies), packed)
-    *told, answer = await asyncio.gather(*answers, return_exceptions=True)
-    for policy, outcome in zip(policies, told, strict=True):
-        # A replica has its policies from its primary.
-        if isinstance(outcome, BaseException) and not str(outcome).startswith("READONLY"):
-            session.policies.pop(policy.prefix, None)
-            if not isinstance(outcome, ReplyError) or _is_unknown_command(outcome):
-                raise outcome
+    answers = await session.send(*(_packed(policy.command) for policy in policies), words)
+    *outcomes, answer = await asyncio.gather(*answers, return_exceptions=True)
+    for policy, told in zip(policies, outcomes, strict=True):
+        if not isinstance(told, BaseException):
+            continue
+        session.policies.pop(policy.prefix, None)
+        if not isinstance(told, ReplyError) or _is_unknown_command(told):
+            raise told
+        # A replica has its policies from its primary. What passes is said by the answer as well, or is over.
+        if told.prefix != "READONLY" and not told.passes:
             raise CommandError(
-                f"the server at {address} refuses the policy of {policy.prefix!r}: {outcome}; if this user "
-                f"may not set policies, have it set there and use init_rapyer(policies='expect'): {policy}"
+                f"the server at {session.address} refuses the policy of {policy.prefix!r}: {told}; if this "
+                "user may not set policies, have it set there and use init_rapyer(policies='expect'): "
+                f"{policy}"
             )
     if isinstance(answer, BaseException):
         raise answer
@@ -188,6 +219,16 @@ def _failure(error: ReplyError, words: tuple[Word, ...], address: str) -> Rapyer
         return ModuleNotLoadedError(
             f"the server at {address} does not know {words[0]!r}: load rapyer's module into it, "
             'redis-server --loadmodule "$(rapyer module-path)"'
+        )
+    if error.passes:
+        return NotAppliedError(
+            f"the server at {address} refuses {words[0]!r} for now, and did not apply it: {text}; "
+            "repeat it later"
+        )
+    if error.prefix in ("ASK", "MOVED"):
+        return RapyerConnectionError(
+            f"the server at {address} is a node of a cluster and sends {words[0]!r} elsewhere ({text}): give "
+            "init_rapyer(redis=...) a client of the cluster, redis.asyncio.RedisCluster.from_url(...)"
         )
     return command_error(text, " ".join(map(str, words[: 3 if words[0] == "MODEL.TTL" else 2])))
 

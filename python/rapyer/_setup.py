@@ -9,13 +9,13 @@ from rapyer.base import AtomicRedisModel
 from rapyer.config import RedisConfig
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
+    from redis.asyncio import Redis, RedisCluster
 
 __all__ = ["init_rapyer", "teardown_rapyer"]
 
 
 async def init_rapyer(
-    redis: "str | Redis | None" = None,
+    redis: "str | Redis | RedisCluster | None" = None,
     ttl: Ttl | None = None,
     refresh_ttl: bool | ActionGroup | None = None,
     *,
@@ -27,7 +27,9 @@ async def init_rapyer(
 
     Args:
         redis: a URL (`redis://`, `rediss://`, `unix://`, or `embedded://NAME` for the engine in this
-            process), or a `redis.asyncio` client, which stays yours to close.
+            process), or a client of `redis.asyncio`, which stays yours to close: `Redis`, one from
+            `Sentinel(...).master_for(...)`, or `RedisCluster`. A cluster has no URL of its own here: use
+            `RedisCluster.from_url(...)`.
         ttl: how long documents live: whole seconds or a timedelta.
         refresh_ttl: which operations start the TTL anew: True, False, or `ActionGroup` flags.
         policies: `send` puts each model's lifetime policy on the server; `expect` is for users who may not

@@ -50,6 +50,11 @@ class Stored:
         saved._edits = list(self._edits)
         return saved
 
+    def member(self, name: str) -> Any:
+        """The value of a member, as JSON has it; None where there is none."""
+        document = from_json(self.text())
+        return document.get(name) if isinstance(document, dict) else None
+
     def put(self, path: _Path, value: bytes) -> None:
         """The value at a place is this now."""
         self._edit(partial(_put, path, value))

@@ -21,7 +21,7 @@ from rapyer.errors import CommandError, UnsupportedArgumentValueError
 if TYPE_CHECKING:
     from rapyer.base import AtomicRedisModel
 
-__all__ = ["Transaction", "current", "transaction"]
+__all__ = ["Transaction", "current", "transaction", "transaction_of"]
 
 _T = TypeVar("_T")
 
@@ -181,6 +181,15 @@ async def transaction(ignore_redis_error: bool, use_existing_pipe: bool) -> Asyn
         if not ignore_redis_error:
             raise
         _log.warning("a transaction was refused, and ignore_redis_error says to go on: %s", refused)
+
+
+@asynccontextmanager
+async def transaction_of(*models: "AtomicRedisModel") -> AsyncIterator[Transaction]:
+    """The transaction that the code is in, else one of its own, with documents there are or will be."""
+    async with transaction(ignore_redis_error=False, use_existing_pipe=True) as batch:
+        for model in models:
+            batch.enlist(model, known=True)
+        yield batch
 
 
 async def _to_its_end(work: Coroutine[Any, Any, _T]) -> _T:

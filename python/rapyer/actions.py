@@ -1,8 +1,14 @@
 """The categories of operations that `Meta.refresh_ttl` chooses from."""
 
+from collections.abc import Callable
 from enum import Flag, auto
+from functools import reduce
+from operator import or_
+from typing import TypeVar
 
-__all__ = ["ActionGroup"]
+__all__ = ["ActionGroup", "acts", "groups_of"]
+
+_F = TypeVar("_F", bound=Callable[..., object])
 
 
 class ActionGroup(Flag):
@@ -36,3 +42,19 @@ class ActionGroup(Flag):
     def names(self) -> list[str]:
         """The names of the groups it holds, in the order of their declaration."""
         return [name for name, group in type(self).__members__.items() if group in self]
+
+
+def acts(*groups: ActionGroup) -> Callable[[_F], _F]:
+    """Declares which groups a method belongs to; without any it never refreshes."""
+
+    def declare(method: _F) -> _F:
+        method.__rapyer_groups__ = reduce(or_, groups, ActionGroup(0))  # type: ignore[attr-defined]
+        return method
+
+    return declare
+
+
+def groups_of(method: Callable[..., object]) -> ActionGroup | None:
+    """The groups a method was declared to belong to; None for what is no operation."""
+    groups = getattr(method, "__rapyer_groups__", None)
+    return groups if isinstance(groups, ActionGroup) else None

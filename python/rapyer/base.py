@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, timezone
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json, to_json
 from typing_extensions import Self
 
 from rapyer._binding import Field, Holder, Location, Segment, binds, is_place, merged, path_text
@@ -20,8 +22,9 @@ from rapyer._lock import LEASE, Lock
 from rapyer._metaclass import AtomicMetaclass
 from rapyer._policy import Ttl, milliseconds
 from rapyer._stored import Stored
-from rapyer._transaction import Transaction, current, transaction
+from rapyer._transaction import Transaction, current, transaction, transaction_of
 from rapyer._transport import Reply
+from rapyer.actions import ActionGroup, acts
 from rapyer.config import RedisConfig
 from rapyer.errors import (
     BadDeleteActionError,
@@ -36,13 +39,14 @@ from rapyer.errors import (
 )
 from rapyer.fields import RapyerKey, is_key_mark
 from rapyer.result import DeleteResult, Found, GetOrCreateResult, GetOrCreateStatus
-from rapyer.types import RedisDict, RedisList
+from rapyer.types import RedisDict, RedisList, RedisSet
 from rapyer.types._atomic import record_assignment
 
 __all__ = ["AtomicRedisModel", "all_models", "delete_all", "model_of"]
 
 _M = TypeVar("_M")
 
+_PAGE: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _log: Final = logging.getLogger("rapyer")
 
@@ -141,6 +145,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
     # -- storing and loading
 
+    @acts(ActionGroup.CREATE, ActionGroup.UPDATE)
     async def asave(self, *, only_existing: bool = False) -> Self:
         """Stores what changed since it was loaded or saved; a new model as a whole. A nested model: itself.
 
@@ -162,20 +167,26 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         transaction, key = current(), self.key
         stored = self._known()
         words: list[Word] = ["XX"] if only_existing else []
+        sets: list[tuple[Word, ...]] = []
         if stored is not None:
             changes = [name for name in stored.changes(text) if self._knows(name)]
             if transaction is not None:
                 changes = transaction.unsaved(self, changes)
+            edits = {name: self._set_edits(json.loads(name), stored, text) for name in changes}
+            sets = [edit for of_one in edits.values() for edit in of_one]
+            changes = [name for name in changes if not edits[name]]
             words += ["ONLY", len(changes), *changes]
-        if transaction is not None:
-            transaction.enlist(self, known=True)
-            if only_existing:
-                transaction.record(location, "MODEL.EXPECT")
-            transaction.run(
-                self,
-                *("MODEL.SAVE", key, text, *words, "EXPECT-POLICY"),
-                then=lambda: self._know(Stored(key, text)),
-            )
+        if transaction is not None or sets:
+            async with transaction_of(self) as batch:
+                if only_existing:
+                    batch.record(location, "MODEL.EXPECT")
+                batch.run(
+                    self,
+                    *("MODEL.SAVE", key, text, *words, "EXPECT-POLICY"),
+                    then=lambda: self._know(Stored(key, text)),
+                )
+                for edit in sets:
+                    batch.run(self, *edit)
             return self
         saved = await self._execute("MODEL.SAVE", key, text, *words, creates=True)
         if saved is None:
@@ -183,7 +194,23 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         self._know(Stored(key, text) if stored is None else stored.saved_as(text))
         return self
 
+    def _set_edits(self, name: str, stored: Stored, text: bytes) -> list[tuple[Word, ...]]:
+        """How a set's change is saved without undoing what others did: by what was added and removed."""
+        if not self._codec().field(name).holds_set:
+            return []
+        before, after = stored.member(name), from_json(text)[name]
+        if not isinstance(before, list) or not isinstance(after, list):
+            return []
+        old, new = (dict.fromkeys(map(to_json, items)) for items in (before, after))
+        edits = {
+            "MODEL.DISCARD": old.keys() - new.keys(),
+            "MODEL.ADD": [item for item in new if item not in old],
+        }
+        path = path_text((name,))
+        return [(command, self.key, path, *items) for command, items in edits.items() if items]
+
     @classmethod
+    @acts(ActionGroup.CREATE)
     async def ainsert(cls, *models: Self) -> tuple[Self, ...]:
         """Stores models as new documents, each as a whole and in place of what its key held: all or none."""
         if not models:
@@ -195,9 +222,8 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 )
             model._refuse_nested("ainsert")
         texts = [model._codec().dump(model) for model in models]
-        async with transaction(ignore_redis_error=False, use_existing_pipe=True) as batch:
+        async with transaction_of(*models) as batch:
             for model, text in zip(models, texts, strict=True):
-                batch.enlist(model, known=True)
                 batch.run(
                     model,
                     *("MODEL.CREATE", model.key, text, "EXPECT-POLICY"),
@@ -206,6 +232,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return models
 
     @classmethod
+    @acts(ActionGroup.CREATE, ActionGroup.READ, ActionGroup.FETCH)
     async def aget_or_create(cls, model: Self) -> GetOrCreateResult[Self]:
         """What is stored under a model's key; where that is nothing, the model is stored, in the same step.
 
@@ -224,10 +251,12 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         model._know(Stored(key, text))
         return GetOrCreateResult(model, GetOrCreateStatus.CREATED)
 
+    @acts(ActionGroup.CREATE)
     async def aduplicate(self) -> Self:
         """A new document with the value that this one's has on the server, under a key of its own."""
         return (await self.aduplicate_many(1))[0]
 
+    @acts(ActionGroup.CREATE)
     async def aduplicate_many(self, count: int) -> list[Self]:
         """Several new documents with the value that this one's has on the server: all or none."""
         self._refuse_nested("aduplicate")
@@ -249,6 +278,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return copies
 
     @classmethod
+    @acts(ActionGroup.READ, ActionGroup.FETCH)
     async def aget(cls, key: str) -> Self:
         """The model under a key, `Model:pk` or the pk alone. Raises `KeyNotFound`."""
         full = cls._full_key(key)
@@ -258,6 +288,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return cls._from_text(full, text)
 
     @classmethod
+    @acts(ActionGroup.READ, ActionGroup.FETCH)
     async def afind(
         cls, *keys: str, skip_missing: bool = False, max_results: int | None = None
     ) -> Found[Self]:
@@ -272,33 +303,37 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             found = await cls._load_many([cls._full_key(key) for key in keys], skip_missing)
             return Found(found if max_results is None else found[:max_results])
         models: Found[Self] = Found()
-        async for page in cls._pages():
+        async for page in cls._pages(max_results):
             models += await cls._load_many(page, skip_missing=True)
             if max_results is not None and len(models) >= max_results:
                 return Found(models[:max_results])
         return models
 
     @classmethod
+    @acts()
     async def afind_keys(cls, max_results: int | None = None) -> list[RapyerKey]:
         """The keys of all models of this class, at most `max_results`, in no order. Refreshes nothing."""
         if max_results is not None and max_results < 0:
             raise UnsupportedArgumentValueError(f"max_results must not be negative, and is {max_results!r}")
         keys: list[RapyerKey] = []
-        async for page in cls._pages():
+        async for page in cls._pages(max_results):
             keys += map(RapyerKey, page)
             if max_results is not None and len(keys) >= max_results:
                 break
         return keys[:max_results]
 
     @classmethod
-    async def _pages(cls) -> AsyncIterator[list[str]]:
+    async def _pages(cls, most: int | None) -> AsyncIterator[list[str]]:
         """The keys of all documents of this class, each once."""
-        prefix, seen = f"{cls.class_key_initials()}:", set[str]()
-        async for page in scan(cls._route(), prefix):
-            new = [key for key in dict.fromkeys(map(bytes.decode, page)) if key not in seen]
-            seen.update(new)
-            if new:
-                yield new
+        pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", f"{cls.class_key_initials()}:") + "*"
+        page: list[str] = []
+        async for key in scan(cls._route(), pattern):
+            page.append(key.decode())
+            if len(page) == min(_PAGE, most or _PAGE):
+                yield page
+                page = []
+        if page:
+            yield page
 
     @classmethod
     async def _load_many(cls, keys: list[str], skip_missing: bool) -> "list[Self]":
@@ -311,6 +346,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return [model for model in loaded if model is not None]
 
     @classmethod
+    @acts()
     async def aexists(cls, key: "str | AtomicRedisModel") -> bool:
         """Whether there is a document under a key, or of a model. Refreshes nothing."""
         if isinstance(key, AtomicRedisModel):
@@ -319,6 +355,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return bool(await cls._execute("MODEL.CONTAINS_RO", cls._full_key(key), "$"))
 
     @classmethod
+    @acts(ActionGroup.READ, ActionGroup.FETCH)
     async def afind_one(cls, key: str) -> Self | None:
         """The model under a key, or None."""
         try:
@@ -326,6 +363,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         except KeyNotFound:
             return None
 
+    @acts(ActionGroup.READ, ActionGroup.FETCH)
     async def aload(self) -> Self:
         """Takes over what the server holds. Lists, dicts and models in fields stay the same objects."""
         location = self._locate()
@@ -339,6 +377,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             self._know(Stored(self.key, text))
         return self
 
+    @acts(ActionGroup.UPDATE)
     async def aupdate(self, **values: Any) -> None:
         """Sets fields here and on the server, all or none; what else changed here stays unsaved."""
         location = self._locate()
@@ -359,6 +398,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             self._dict_of(name)[name] = _held(changed, name)
             self.__pydantic_fields_set__.add(name)
 
+    @acts(ActionGroup.DELETE)
     async def adelete(self) -> bool:
         """Removes the document; whether there was one."""
         if self.is_inner_model():
@@ -373,11 +413,13 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return bool(deleted)
 
     @classmethod
+    @acts(ActionGroup.DELETE)
     async def adelete_by_key(cls, key: str) -> bool:
         """Removes the document under a key, `Model:pk` or the pk alone; whether there was one."""
         return (await cls.adelete_many(key)).models_deleted == 1
 
     @classmethod
+    @acts(ActionGroup.DELETE)
     async def adelete_many(cls, *models: "Self | str") -> DeleteResult:
         """Removes the documents of models, or under keys; how many there were."""
         if not models:
@@ -396,19 +438,23 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
     # -- lifetime
 
+    @acts()
     async def aset_ttl(self, ttl: Ttl, *, once: bool = False) -> None:
         """Gives this document a TTL of its own, from now on and for later refreshes; with `once` only now."""
         window = milliseconds(ttl, "ttl")
         await self._lifetime("aset_ttl", "SET", "PX", window, *(["ONCE"] if once else []))
 
+    @acts()
     async def apersist(self) -> bool:
         """Lets this document live until it is deleted or given a TTL again; whether it had a deadline."""
         return await self._lifetime("apersist", "PERSIST")
 
+    @acts()
     async def atouch(self) -> bool:
         """Starts this document's TTL anew, whatever `refresh_ttl` says; whether its deadline moved."""
         return await self._lifetime("atouch", "TOUCH")
 
+    @acts()
     async def aexpires_at(self) -> datetime | None:
         """The moment the document expires, in UTC, or None when it does not. Refreshes nothing."""
         self._refuse_nested("aexpires_at")
@@ -424,6 +470,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             return True
         return bool(await self._execute("MODEL.TTL", subcommand, self.key, *words))
 
+    @acts()
     async def attl(self) -> float | None:
         """The seconds the document has left, or None when it does not expire. Refreshes nothing."""
         self._refuse_nested("attl")
@@ -441,6 +488,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     # -- transactions and locks
 
     @asynccontextmanager
+    @acts(ActionGroup.READ, ActionGroup.FETCH)
     async def apipeline(
         self, ignore_redis_error: bool = False, use_existing_pipe: bool = False
     ) -> AsyncIterator[Self]:
@@ -462,6 +510,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 batch.enlist(self, known=True)
             yield self
 
+    @acts(ActionGroup.READ, ActionGroup.FETCH)
     def alock(
         self,
         action: str = "default",
@@ -493,6 +542,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         )
 
     @classmethod
+    @acts(ActionGroup.READ, ActionGroup.FETCH)
     def alock_from_key(
         cls,
         key: str,
@@ -670,7 +720,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
         def __setattr__(self, name: str, value: Any) -> None:
             # `model.tags += [...]` ends in assigning the list to itself: it stays the same object.
-            if isinstance(value, (RedisList, RedisDict)) and self.__dict__.get(name) is value:
+            if isinstance(value, (RedisList, RedisDict, RedisSet)) and self.__dict__.get(name) is value:
                 return
             if current() is not None and self._is_stored_field(name):
                 self._record_assignment(name, value)

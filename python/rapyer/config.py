@@ -4,7 +4,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 
 from rapyer._connection import Route, connect
 from rapyer._policy import Policy, Ttl, milliseconds
@@ -95,7 +95,7 @@ def _check_count(value: object, name: str) -> None:
         raise UnsupportedArgumentValueError(f"{name} must be at least 1, not {value!r}")
 
 
-_Source: TypeAlias = str | Redis | None
+_Source: TypeAlias = str | Redis | RedisCluster | None
 _Policies: TypeAlias = Literal["send", "expect"]
 
 
@@ -108,7 +108,8 @@ class RedisConfig:
     __slots__ = ("_base", "_changes", "_given", "_route")
 
     redis = _Setting[_Source](None, _check_source)
-    """A URL (`redis://…`, `embedded://NAME`), a `redis.asyncio` client, or None for `RAPYER_URL`."""
+    """A URL (`redis://…`, `embedded://NAME`), a `redis.asyncio` client of a server, of a Sentinel's primary
+    or of a cluster, or None for `RAPYER_URL`."""
 
     ttl = _Setting[Ttl | None](None, _check_span)
     """How long a document lives without being refreshed: whole seconds, a timedelta, or None for ever."""

@@ -23,6 +23,7 @@ __all__ = [
     "MissingParameterError",
     "ModuleNotLoadedError",
     "NestedModelError",
+    "NotAppliedError",
     "NotConfiguredError",
     "NotResolvedError",
     "OutOfRangeError",
@@ -91,6 +92,13 @@ class NotConfiguredError(RapyerError):
 
 class RapyerConnectionError(RapyerError, ConnectionError):
     """The server cannot be reached, or the connection was lost while commands were under way."""
+
+
+class NotAppliedError(RapyerConnectionError):
+    """The command was certainly not applied: there was no connection, or the server refuses commands for now.
+
+    It may be repeated without fear of doing it twice.
+    """
 
 
 class ModuleNotLoadedError(RapyerError):

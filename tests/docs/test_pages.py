@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rapyer import teardown_rapyer
+from rapyer import AtomicRedisModel, RedisConfig, teardown_rapyer
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -43,6 +43,7 @@ def test_the_blocks_of_a_page_run_one_after_the_other(page: Path) -> None:
             assert printed.getvalue().splitlines() == EXPECTED.findall(block[1]), f"after {block[1]}"
         loop.run_until_complete(teardown_rapyer())
     finally:
+        AtomicRedisModel.Meta = RedisConfig()
         loop.close()
 
 

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis, RedisCluster
-from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
-from redis.backoff import ConstantBackoff
+from redis.asyncio import Redis
 
 from _servers import Kind, Server
 from rapyer import AtomicRedisModel, RedisConfig, init_rapyer, teardown_rapyer
@@ -229,9 +224,6 @@ async def test_a_replica_is_read_without_setting_policies(own_server: Server) ->
 
 
 async def test_what_cannot_be_connected_to_is_refused_when_it_is_given() -> None:
-    cluster = RedisCluster(startup_nodes=[ClusterNode("127.0.0.1", 1)])
-    with pytest.raises(UnsupportedArgumentTypeError, match="RedisCluster"):
-        await init_rapyer(redis=cluster)  # type: ignore[arg-type]
     for source in (b"redis://localhost", 6379, object()):
         with pytest.raises(UnsupportedArgumentTypeError):
             await init_rapyer(redis=source)  # type: ignore[arg-type]
@@ -245,26 +237,3 @@ async def test_what_cannot_be_connected_to_is_refused_when_it_is_given() -> None
     for url in ("localhost", "http://localhost", "redis//x"):
         with pytest.raises(UnsupportedArgumentValueError, match="redis://"):
             await init_rapyer(redis=url)
-
-
-@pytest.fixture
-def sentinel_port(own_server: Server) -> Iterator[int]:
-    """The port of a Sentinel that watches the server."""
-    port = own_server.port + 1
-    conf = own_server.dir / "sentinel.conf"
-    conf.write_text(f"port {port}\nsentinel monitor main 127.0.0.1 {own_server.port} 1\n")
-    command = [str(own_server.program), str(conf), "--sentinel"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as watcher:
-        yield port
-        watcher.terminate()
-
-
-async def test_a_sentinels_master_is_found(sentinel_port: int) -> None:
-    untyped: Any = Sentinel
-    sentinel = untyped([("127.0.0.1", sentinel_port)], retry=Retry(ConstantBackoff(0.1), 50))
-    await init_rapyer(redis=sentinel.master_for("main"))
-    note = await Note(text="x").asave()
-    assert await Note.aget(note.key) == note
-    await teardown_rapyer()
-    for client in sentinel.sentinels:
-        await client.aclose()

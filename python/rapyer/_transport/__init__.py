@@ -1,41 +1,73 @@
 """How commands get to an engine. A transport knows words and replies, nothing of models."""
 
-from collections.abc import Awaitable
-from typing import Protocol, TypeAlias
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol, TypeAlias
 
 from rapyer._policy import Policy
 
-__all__ = ["Reply", "ReplyError", "Session", "Transport"]
+__all__ = ["Exchange", "Reply", "ReplyError", "Session", "Transport", "Words"]
 
 Reply: TypeAlias = bytes | int | list["Reply"] | None
 """What a command answers."""
+
+Words: TypeAlias = tuple[bytes, ...]
+"""A command."""
+
+_FOR_NOW: Final = frozenset({"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "TRYAGAIN"})
 
 
 class ReplyError(Exception):
     """An error reply; its text starts with the error's prefix."""
 
+    @property
+    def prefix(self) -> str:
+        return str(self).partition(" ")[0]
+
+    @property
+    def passes(self) -> bool:
+        """Whether the command was refused, and not applied, because of a state that ends by itself."""
+        return self.prefix in _FOR_NOW
+
 
 class Session(Protocol):
     """One connection to one engine: commands are answered in the order they are submitted."""
 
-    policies: dict[str, Policy]
-    """The policies that were sent over it, by prefix."""
+    @property
+    def address(self) -> str:
+        """Where it leads, for error messages."""
+        ...
 
-    async def send(self, *commands: tuple[bytes, ...]) -> list[Awaitable[Reply]]:
+    @property
+    def policies(self) -> dict[str, Policy]:
+        """The policies that were sent over it, by prefix."""
+        ...
+
+    async def send(self, *commands: Words) -> list[Awaitable[Reply]]:
         """Hands over commands, one behind the other. Awaiting a result gives its reply or raises."""
         ...
 
 
+Exchange: TypeAlias = Callable[[Session, Words], Awaitable[Reply]]
+"""Sends a command over a session, with whatever goes ahead of it, and gives its reply."""
+
+
 class Transport(Protocol):
-    """A way to an engine."""
+    """A way to an engine, or to the engines that share the keys."""
 
     address: str
     """Where it leads, for error messages; without credentials."""
 
-    async def session(self) -> Session:
-        """The session of the running event loop, connected."""
+    def run(self, words: Words, exchange: Exchange) -> Awaitable[Reply]:
+        """Has a command exchanged with the engine that has its keys.
+
+        The exchange is repeated only where it is certain that the command was not applied.
+        """
+        ...
+
+    async def primaries(self) -> "Sequence[Transport]":
+        """The ways to the single engines that together have all keys."""
         ...
 
     async def close(self) -> None:
-        """Ends the sessions that this transport opened."""
+        """Ends what this transport opened for the running event loop."""
         ...

@@ -1,11 +1,11 @@
 """The engine in this process."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 
 from rapyer._native import CommandError, Engine
 from rapyer._policy import Policy
-from rapyer._transport import Reply, ReplyError
+from rapyer._transport import Exchange, Reply, ReplyError, Words
 
 __all__ = ["EmbeddedTransport"]
 
@@ -18,13 +18,16 @@ class EmbeddedTransport:
         self.policies: dict[str, Policy] = {}
         self._engine = engine
 
-    async def session(self) -> "EmbeddedTransport":
-        return self
+    def run(self, words: Words, exchange: Exchange) -> Awaitable[Reply]:
+        return exchange(self, words)
 
-    async def send(self, *commands: tuple[bytes, ...]) -> list[Awaitable[Reply]]:
+    async def primaries(self) -> "Sequence[EmbeddedTransport]":
+        return [self]
+
+    async def send(self, *commands: Words) -> list[Awaitable[Reply]]:
         return [self._answer(words) for words in commands]
 
-    def _answer(self, words: tuple[bytes, ...]) -> "asyncio.Future[Reply]":
+    def _answer(self, words: Words) -> "asyncio.Future[Reply]":
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         try:
             answer.set_result(self._engine.execute(words))

@@ -8,7 +8,7 @@ where every command waits for its own round trip.
 import asyncio
 import math
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any, Final, cast
 
 import hiredis
@@ -20,8 +20,10 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from rapyer._policy import Policy
-from rapyer._transport import Reply, ReplyError
-from rapyer.errors import RapyerConnectionError, UnsupportedArgumentValueError
+from rapyer._transport import Exchange, Reply, ReplyError, Words
+from rapyer._transport.loops import PerLoop, Shared
+from rapyer._transport.sentinel import SentinelPool
+from rapyer.errors import NotAppliedError, RapyerConnectionError, UnsupportedArgumentValueError
 
 __all__ = ["ServerTransport"]
 
@@ -29,10 +31,17 @@ __all__ = ["ServerTransport"]
 _AT_ONCE: Final = 16 * 1024
 
 # redis-py takes these prefixes off the texts of the errors it has classes for.
-_PREFIXES: Final[dict[type[redis_errors.ResponseError], str]] = {
+_PREFIXES: Final[dict[type[redis_errors.RedisError], str]] = {
     redis_errors.NoPermissionError: "NOPERM",
     redis_errors.ReadOnlyError: "READONLY",
     redis_errors.OutOfMemoryError: "OOM",
+    redis_errors.BusyLoadingError: "LOADING",
+    redis_errors.MasterDownError: "MASTERDOWN",
+    redis_errors.ClusterDownError: "CLUSTERDOWN",
+    redis_errors.ClusterCrossSlotError: "CROSSSLOT",
+    redis_errors.TryAgainError: "TRYAGAIN",
+    redis_errors.AskError: "ASK",
+    redis_errors.MovedError: "MOVED",
 }
 
 
@@ -40,9 +49,9 @@ class ServerTransport:
     """A server that a connection pool of redis-py knows the way to. The pool's connections are not taken."""
 
     def __init__(self, pool: ConnectionPool) -> None:
-        self._pool = pool
-        self._lanes: dict[asyncio.AbstractEventLoop, _Lane] = {}
-        self.address = _address(pool)
+        self.address = address = _address(pool)
+        self._follows_primary = isinstance(pool, SentinelConnectionPool) and pool.is_master
+        self._lanes = PerLoop(lambda: _Lane(pool, address))
 
     @classmethod
     def from_url(cls, url: str) -> "ServerTransport":
@@ -55,17 +64,31 @@ class ServerTransport:
             raise UnsupportedArgumentValueError(f"the URL of the server cannot be used: {error}") from error
         return cls(pool)
 
+    def run(self, words: Words, exchange: Exchange) -> Awaitable[Reply]:
+        session = self._lanes.get().opened
+        # Not through a coroutine of its own: what is awaited through fewer of them is resumed sooner.
+        if session is not None and not self._follows_primary:
+            return exchange(session, words)
+        return self._connected(words, exchange)
+
+    async def _connected(self, words: Words, exchange: Exchange) -> Reply:
+        try:
+            return await exchange(await self.session(), words)
+        except ReplyError as error:
+            if error.prefix != "READONLY" or not self._follows_primary:
+                raise
+        # The primary was demoted and the connection to it ended: Sentinel names the new one.
+        return await exchange(await self.session(), words)
+
     async def session(self) -> "ServerSession":
-        loop = asyncio.get_running_loop()
-        lane = self._lanes.get(loop)
-        if lane is None:
-            for closed in [other for other in self._lanes if other.is_closed()]:
-                del self._lanes[closed]
-            lane = self._lanes[loop] = _Lane(self._pool, self.address)
-        return await lane.session()
+        """The session of the running event loop, connected."""
+        return await self._lanes.get().session()
+
+    async def primaries(self) -> "Sequence[ServerTransport]":
+        return [self]
 
     async def close(self) -> None:
-        lane = self._lanes.pop(asyncio.get_running_loop(), None)
+        lane = self._lanes.pop()
         if lane is not None:
             await lane.close()
 
@@ -74,38 +97,36 @@ class _Lane:
     """The one connection of an event loop, opened when it is needed and again when it was lost."""
 
     def __init__(self, pool: ConnectionPool, address: str) -> None:
-        self._pool = pool
+        self._pool = SentinelPool(pool) if isinstance(pool, SentinelConnectionPool) else pool
         self._address = address
         self._session: ServerSession | None = None
-        self._opening: asyncio.Task[ServerSession] | None = None
+        self._opening = Shared(self._open)
+
+    @property
+    def opened(self) -> "ServerSession | None":
+        """The session, where there is one that was not lost."""
+        return self._session if self._session is not None and self._session.open else None
 
     async def session(self) -> "ServerSession":
-        if self._session is not None and self._session.open:
-            return self._session
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._open())
-            # When everybody gave up waiting, nobody is left to hear of a failure.
-            self._opening.add_done_callback(lambda opening: opening.cancelled() or opening.exception())
-        # Shielded: a task that gives up waiting must not take the connection from the others.
-        return await asyncio.shield(self._opening)
+        return self.opened or await self._opening.get()
 
     async def _open(self) -> "ServerSession":
         try:
             connection: AbstractConnection = cast("Any", self._pool).make_connection()
             await cast("Any", connection).connect()
         except (redis_errors.RedisError, OSError) as error:
-            raise RapyerConnectionError(
+            raise NotAppliedError(
                 f"cannot connect to the server at {self._address}: {error}; "
                 "check that it runs and that init_rapyer(redis=...) names it rightly"
             ) from error
         finally:
-            self._opening = None
+            if isinstance(self._pool, SentinelPool):
+                await self._pool.leave_sentinels()
         self._session = ServerSession(connection, self._address)
         return self._session
 
     async def close(self) -> None:
-        if self._opening is not None:
-            await asyncio.wait([self._opening])
+        await self._opening.settle()
         if self._session is not None:
             await self._session.close()
 
@@ -114,10 +135,10 @@ class ServerSession:
     """One connection, with the commands under way on it."""
 
     def __init__(self, connection: AbstractConnection, address: str) -> None:
+        self.address = address
         self.policies: dict[str, Policy] = {}
         self.open = True
         self._connection = connection
-        self._address = address
         self._loop = asyncio.get_running_loop()
         # The time limit is for a reply to come. redis-py's would cost a task for every write.
         self._limit, connection.socket_timeout = connection.socket_timeout, None
@@ -127,9 +148,9 @@ class ServerSession:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks = (self._loop.create_task(self._write()), self._loop.create_task(self._read()))
 
-    async def send(self, *commands: tuple[bytes, ...]) -> list[Awaitable[Reply]]:
+    async def send(self, *commands: Words) -> list[Awaitable[Reply]]:
         if not self.open:
-            raise RapyerConnectionError(f"the connection to the server at {self._address} was closed")
+            raise NotAppliedError(f"the connection to the server at {self.address} was closed")
         # hiredis packs what redis-py would pack, in C.
         packed = b"".join([hiredis.pack_command(cast("Any", words)) for words in commands])
         idle, now = not self._waiting, self._loop.time()
@@ -169,25 +190,32 @@ class ServerSession:
             while True:
                 self._answer(await self._reply())
         except (redis_errors.RedisError, OSError) as error:
+            # redis-py leaves a Sentinel's primary that says it is one no longer.
+            if isinstance(error.__context__, redis_errors.ReadOnlyError):
+                self._answer(error.__context__)
             self._lose(error)
         finally:
             self._lose("the event loop ended")
             await self._connection.disconnect(nowait=True)
 
-    async def _reply(self) -> "Reply | redis_errors.ResponseError":
+    async def _reply(self) -> "Reply | redis_errors.RedisError":
         try:
             # Without a time limit: between commands nothing is due. `_check_time` watches commands.
             return cast(
-                "Reply", await self._connection.read_response(disable_decoding=True, timeout=math.inf)
+                "Reply",
+                await self._connection.read_response(
+                    disable_decoding=True, timeout=math.inf, disconnect_on_error=False
+                ),
             )
-        except redis_errors.ResponseError as error:
+        # For redis-py a server that loads its files has ended the connection. It has not.
+        except (redis_errors.ResponseError, redis_errors.BusyLoadingError) as error:
             return error
 
-    def _answer(self, reply: "Reply | redis_errors.ResponseError") -> None:
+    def _answer(self, reply: "Reply | redis_errors.RedisError") -> None:
         answer, _ = self._waiting.popleft()
         if answer.done():
             return
-        if isinstance(reply, redis_errors.ResponseError):
+        if isinstance(reply, redis_errors.RedisError):
             prefix = _PREFIXES.get(type(reply))
             answer.set_exception(ReplyError(str(reply) if prefix is None else f"{prefix} {reply}"))
         else:
@@ -217,7 +245,7 @@ class ServerSession:
             if not answer.done():
                 answer.set_exception(
                     RapyerConnectionError(
-                        f"the connection to the server at {self._address} was lost: {reason}; a command that "
+                        f"the connection to the server at {self.address} was lost: {reason}; a command that "
                         "was under way may or may not have been applied: look before you repeat it"
                     )
                 )

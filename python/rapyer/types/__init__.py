@@ -2,6 +2,7 @@
 
 from rapyer.types.dictionary import RedisDict
 from rapyer.types.lists import RedisList
+from rapyer.types.priority_queue import PriorityQueueItem, RedisPriorityQueue
 from rapyer.types.reference import ForeignKey, Reference
 from rapyer.types.scalars import (
     RedisBytes,
@@ -11,9 +12,11 @@ from rapyer.types.scalars import (
     RedisInt,
     RedisStr,
 )
+from rapyer.types.sets import RedisSet
 
 __all__ = [
     "ForeignKey",
+    "PriorityQueueItem",
     "RedisBytes",
     "RedisDatetime",
     "RedisDatetimeTimestamp",
@@ -21,6 +24,8 @@ __all__ = [
     "RedisFloat",
     "RedisInt",
     "RedisList",
+    "RedisPriorityQueue",
+    "RedisSet",
     "RedisStr",
     "Reference",
 ]

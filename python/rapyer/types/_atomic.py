@@ -10,6 +10,7 @@ from rapyer._binding import Location, Place, bind, merged, path_text, unbound
 from rapyer._codec import Codec
 from rapyer._connection import Word
 from rapyer._transaction import Transaction, current
+from rapyer.actions import ActionGroup, acts
 from rapyer.errors import CorruptedModelError
 from rapyer.fields import RapyerKey
 
@@ -85,6 +86,7 @@ class Atomic:
         """Where it is in the document."""
         return path_text(self._locate().segments)
 
+    @acts(ActionGroup.UPDATE)
     async def asave(self) -> Self:
         """Stores this value at its place, and nothing else of the model."""
         location = self._locate()
@@ -96,6 +98,7 @@ class Atomic:
         location.root._stored.put(location.segments, text)
         return self
 
+    @acts(ActionGroup.READ)
     async def aload(self) -> Any:
         """Reads the value at its place into the model. None when the server has nothing there."""
         location = self._locate()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from rapyer._binding import Holder, Location, Place, bind, binds, is_place, merged
 from rapyer._codec import Codec
+from rapyer.actions import ActionGroup, acts
 from rapyer.errors import DetachedValueError
 from rapyer.types._atomic import Atomic, record_assignment, taken
 
@@ -44,6 +45,7 @@ class RedisDict(dict[_K, _V], Atomic):
     def __reduce_ex__(self, protocol: Any) -> Any:
         return dict, (dict(super().items()),)
 
+    @acts(ActionGroup.READ)
     async def aget(self, key: _K, default: Any = None) -> Any:
         """The value under a key of the dict on the server, or the default where there is none."""
         location, codec = self._locate(), self._codec()
@@ -57,19 +59,23 @@ class RedisDict(dict[_K, _V], Atomic):
         super().__setitem__(key, merged(super().get(key), value))
         return self[key]
 
+    @acts(ActionGroup.READ)
     async def alen(self) -> int:
         """How many entries the dict has on the server."""
         return cast("int", await self._locate().execute("MODEL.LEN") or 0)
 
+    @acts(ActionGroup.READ)
     async def acontains(self, key: _K) -> bool:
         """Whether the dict on the server has an entry under this key."""
         return bool(await self._locate().execute("MODEL.CONTAINS", self._json_name(key)))
 
+    @acts(ActionGroup.UPDATE)
     async def aset_item(self, key: _K, value: _V) -> bool:
         """Sets one entry of the dict on the server; True."""
         await self.aupdate({key: value})
         return True
 
+    @acts(ActionGroup.UPDATE)
     async def aupdate(self, entries: "Mapping[_K, _V] | None" = None, /, **named: _V) -> None:
         """Sets entries of the dict on the server, all or none; the others stay."""
         given = {**(entries or {}), **cast("dict[_K, _V]", named)}
@@ -88,6 +94,7 @@ class RedisDict(dict[_K, _V], Atomic):
         )
         super().update(values)
 
+    @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
     async def adel_item(self, key: _K) -> int:
         """Removes an entry from the dict on the server; how many there were: 1 or 0."""
         if self._awaited() is not None:
@@ -100,6 +107,7 @@ class RedisDict(dict[_K, _V], Atomic):
         super().pop(key, None)
         return removed
 
+    @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
     async def aclear(self) -> int:
         """Empties the dict on the server; how many entries it had there."""
         if self._awaited() is not None:
@@ -116,6 +124,7 @@ class RedisDict(dict[_K, _V], Atomic):
     async def apop(self, key: _K) -> _V | None: ...
     @overload
     async def apop(self, key: _K, default: _D) -> _V | _D: ...
+    @acts(ActionGroup.READ, ActionGroup.UPDATE, ActionGroup.ERASE)
     async def apop(self, key: _K, default: Any = None) -> Any:
         """Takes an entry from the dict on the server; its value, or the default where there is none.
 
@@ -132,6 +141,7 @@ class RedisDict(dict[_K, _V], Atomic):
         super().pop(key, None)
         return default if text is None else taken(codec.entry, text, location.at(name))
 
+    @acts(ActionGroup.READ, ActionGroup.UPDATE, ActionGroup.ERASE)
     async def apopitem(self) -> tuple[_K, _V]:
         """Takes the last entry from the dict on the server, as (key, value). Raises KeyError without any."""
         if self._awaited() is not None:

@@ -9,6 +9,7 @@ from typing_extensions import Self
 from rapyer._binding import Holder, Location, Place, bind, binds, is_place
 from rapyer._codec import Codec
 from rapyer._stored import drop_equal
+from rapyer.actions import ActionGroup, acts
 from rapyer.errors import (
     DetachedValueError,
     UnsupportedArgumentTypeError,
@@ -48,6 +49,7 @@ class RedisList(list[_T], Atomic):
     def __reduce_ex__(self, protocol: Any) -> Any:
         return list, (list(list.__iter__(self)),)
 
+    @acts(ActionGroup.READ)
     async def aget(self, index: int) -> _T:
         """The element at an index of the list on the server. Raises IndexError where there is none."""
         _check_index(index)
@@ -62,16 +64,19 @@ class RedisList(list[_T], Atomic):
             return self[index]
         return cast("_T", value)
 
+    @acts(ActionGroup.READ)
     async def alen(self) -> int:
         """How many elements the list has on the server."""
         return cast("int", await self._locate().execute("MODEL.LEN") or 0)
 
+    @acts(ActionGroup.READ)
     async def acontains(self, item: _T) -> bool:
         """Whether the list on the server has an element equal to this."""
         codec = self._codec().item
         text = codec.dump(codec.validate(item))
         return bool(await self._locate().execute("MODEL.CONTAINS", text))
 
+    @acts(ActionGroup.UPDATE, ActionGroup.APPEND)
     async def aappend(self, item: _T, *, maxlen: int | None = None, unique: bool = False) -> int:
         """Appends on the server, whatever the list holds there, and returns its length there.
 
@@ -79,6 +84,7 @@ class RedisList(list[_T], Atomic):
         """
         return await self._aadd([item], maxlen, unique)
 
+    @acts(ActionGroup.UPDATE, ActionGroup.APPEND)
     async def aextend(self, items: Iterable[_T], *, maxlen: int | None = None, unique: bool = False) -> int:
         """Appends several items at once, as `aappend` does one; the length of the list on the server."""
         return await self._aadd(items, maxlen, unique)
@@ -100,6 +106,7 @@ class RedisList(list[_T], Atomic):
         self._follow(location, lambda held, new: _extend(held, new, maxlen, unique), values, texts)
         return length
 
+    @acts(ActionGroup.UPDATE, ActionGroup.APPEND)
     async def ainsert(self, index: int, item: _T) -> int:
         """Inserts an item before an index of the list on the server, and returns the list's length there."""
         _check_index(index)
@@ -113,6 +120,7 @@ class RedisList(list[_T], Atomic):
         self._follow(location, lambda held, new: list.insert(held, index, new[0]), [value], [text])
         return length
 
+    @acts(ActionGroup.READ, ActionGroup.UPDATE, ActionGroup.ERASE)
     async def apop(self, index: int = -1) -> _T | None:
         """Takes an element from the list on the server and returns it; None when the list is empty.
 
@@ -135,6 +143,7 @@ class RedisList(list[_T], Atomic):
         drop_equal(self, index, value)
         return cast("_T", value)
 
+    @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
     async def aremove(self, item: _T) -> bool:
         """Removes the first element equal to this from the list on the server; whether there was one."""
         location, codec = self._locate(), self._codec().item
@@ -147,6 +156,7 @@ class RedisList(list[_T], Atomic):
         self._follow(location, lambda held, gone: _remove(held, gone[0]), [value], [text])
         return bool(removed)
 
+    @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
     async def aremove_range(self, start: int, stop: int) -> int:
         """Removes the elements from one index up to another, as slices go; how many the server removed."""
         if self._awaited() is not None:
@@ -158,6 +168,7 @@ class RedisList(list[_T], Atomic):
         self._follow(location, lambda held, _: list.__delitem__(held, slice(start, stop)), [], [])
         return removed
 
+    @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
     async def aclear(self) -> int:
         """Empties the list on the server; how many elements it had there."""
         if self._awaited() is not None:
@@ -169,6 +180,7 @@ class RedisList(list[_T], Atomic):
         self._follow(location, lambda held, _: list.clear(held), [], [])
         return removed
 
+    @acts(ActionGroup.UPDATE)
     async def aset_item(self, index: int, item: _T) -> None:
         """Replaces the element at an index of the list on the server."""
         _check_index(index)

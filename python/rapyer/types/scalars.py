@@ -12,6 +12,7 @@ from pydantic_core import core_schema, from_json, to_json
 from rapyer._binding import Holder, Place, binds, is_place
 from rapyer._connection import Word
 from rapyer._transaction import current
+from rapyer.actions import ActionGroup, acts
 from rapyer.errors import UnsupportedArgumentTypeError, UnsupportedArgumentValueError
 from rapyer.types._atomic import Atomic, Pending
 
@@ -72,6 +73,7 @@ class RedisInt(_Scalar, int):
     async def aincrease(
         self, amount: int = 1, *, minimum: int | None = None, maximum: int | None = None
     ) -> int | None: ...
+    @acts(ActionGroup.UPDATE, ActionGroup.ARITHMETIC)
     async def aincrease(
         self, amount: int = 1, *, minimum: int | None = None, maximum: int | None = None
     ) -> int | None:
@@ -103,6 +105,7 @@ class RedisFloat(_Scalar, float):
     async def aincrease(
         self, amount: float = 1.0, *, minimum: float | None = None, maximum: float | None = None
     ) -> float | None: ...
+    @acts(ActionGroup.UPDATE, ActionGroup.ARITHMETIC)
     async def aincrease(
         self, amount: float = 1.0, *, minimum: float | None = None, maximum: float | None = None
     ) -> float | None:
