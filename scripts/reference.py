@@ -49,10 +49,11 @@ def section(entry: _native.Command, twins: set[str]) -> str:
 
 
 def groups(entry: _native.Command) -> str:
-    whole = " ".join(entry["groups"])
-    if entry["below"] is None:
-        return whole
-    return f"{whole} for the whole document, {' '.join(entry['below'])} below the root"
+    usual = " ".join(entry["groups"])
+    if entry["special"] is None:
+        return usual
+    case, special = entry["special"]
+    return f"{usual}; {' '.join(special)} {case}"
 
 
 def main() -> int:

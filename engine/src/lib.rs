@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod arithmetic;
 pub mod command;
 mod container;
 mod defrag;
@@ -16,6 +17,7 @@ mod guard;
 mod host;
 pub mod json;
 pub mod lifetime;
+mod moment;
 mod node;
 mod path;
 mod policy;

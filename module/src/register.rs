@@ -108,7 +108,7 @@ fn key_flags(command: &Command) -> u32 {
     if command.access == Access::Read {
         return raw::REDISMODULE_CMD_KEY_RO | raw::REDISMODULE_CMD_KEY_ACCESS;
     }
-    let groups = command.groups | command.below.unwrap_or_default();
+    let groups = command.groups | command.special.map_or(Groups::empty(), |(_, groups)| groups);
     if groups == Groups::DELETE {
         return raw::REDISMODULE_CMD_KEY_RM | raw::REDISMODULE_CMD_KEY_DELETE;
     }

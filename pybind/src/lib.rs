@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyBytesMethods, PyDict, PyList};
 use rapyer_engine::command::{Access, Keys, entries};
 use rapyer_engine::embedded::Keyspace;
-use rapyer_engine::{Groups, Time, Value, guarded, json};
+use rapyer_engine::{Time, Value, guarded, json};
 
 pyo3::create_exception!(
     rapyer._native,
@@ -106,7 +106,7 @@ fn commands(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
             row.set_item("access", access_name(command.access))?;
             row.set_item("keys", keys_name(command.keys))?;
             row.set_item("groups", command.groups.names())?;
-            row.set_item("below", command.below.map(Groups::names))?;
+            row.set_item("special", command.special.map(|(case, groups)| (case, groups.names())))?;
             row.set_item("norefresh", command.norefresh)?;
             row.set_item("creates", command.creates)?;
             row.set_item("ifversion", command.ifversion)?;

@@ -31,7 +31,7 @@ class Command(TypedDict):
     access: Literal["read", "grow", "write", "inspect", "configure"]
     keys: Literal["none", "first", "from-to", "all", "counted"]
     groups: list[str]
-    below: list[str] | None
+    special: tuple[str, list[str]] | None
     norefresh: bool
     creates: bool
     ifversion: bool

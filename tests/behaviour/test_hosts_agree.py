@@ -60,6 +60,7 @@ value = st.one_of(
     ),
 )
 operator = st.sampled_from(["EQ", "NE", "LT", "LE", "GT", "ge"])
+operation = st.sampled_from(["MUL", "DIV", "FLOORDIV", "MOD", "POW", "repeat", "SHIFT", "EQ"])
 index = st.sampled_from(["0", "1", "-1", "-2", "9", "-9", "9223372036854775807", "x"])
 condition = st.sampled_from([(), (), (), ("NX",), ("XX",), ("NOREFRESH",), ("EXPECT-POLICY",), ("NX", "XX")])
 which = st.sampled_from(
@@ -85,6 +86,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
     command("MODEL.SET", key, path, value, st.just("IFVERSION"), st.sampled_from("1234")),
     command("MODEL.INCRBY", key, path, scalar),
     command("MODEL.INCRBY", key, path, scalar, st.just("MAX"), scalar),
+    command("MODEL.CALC", key, path, operation, scalar),
     command("MODEL.INSERT", key, path, index, value, value),
     st.builds(
         lambda head, tail: (*head, *tail),

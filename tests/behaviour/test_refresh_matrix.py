@@ -32,8 +32,8 @@ class Row:
     """Finds no document under an absent key, or a condition that is not met."""
     before: tuple[str, ...] = ()
     """What must have been done before."""
-    below: bool = False
-    """Whether it works below the root, where a command may belong to other groups."""
+    special: bool = False
+    """Whether it is the case in which the command belongs to other groups."""
     runs: tuple[str, ...] = ()
     """The commands whose groups count, where it runs others."""
 
@@ -50,13 +50,13 @@ ROWS: dict[str, list[Row]] = {
     ],
     "MODEL.SET": [
         Row(("{key}", "$", DOCUMENT), ("{key}", "$", "{"), ("{key}", "$", DOCUMENT, "XX")),
-        Row(("{key}", "$.n", "2"), ("{key}", "$.x.y", "2"), ("{key}", "$.n", "2"), below=True),
-        Row(("{key}", "$.n", "2"), ("{key}", "$.n[0]", "2"), (KEY, "$.n", "2", "NX"), below=True),
+        Row(("{key}", "$.n", "2"), ("{key}", "$.x.y", "2"), ("{key}", "$.n", "2"), special=True),
+        Row(("{key}", "$.n", "2"), ("{key}", "$.n[0]", "2"), (KEY, "$.n", "2", "NX"), special=True),
     ],
     "MODEL.GET": [
         Row(("{key}",), ("{key}", "path"), ("{key}",)),
-        Row(("{key}", "$.n"), ("{key}", "$..n"), ("{key}", "$.n"), below=True),
-        Row(("{key}", "$.n", "$.list"), ("{key}", "$.n", "$["), ("{key}", "$.n", "$.list"), below=True),
+        Row(("{key}", "$.n"), ("{key}", "$..n"), ("{key}", "$.n"), special=True),
+        Row(("{key}", "$.n", "$.list"), ("{key}", "$.n", "$["), ("{key}", "$.n", "$.list"), special=True),
     ],
     "MODEL.MGET": [Row(("{key}", ABSENT), (), ("{key}",))],
     "MODEL.GETORCREATE": [Row(("{key}", DOCUMENT), ("{key}", "{"), ("{key}", "{"))],
@@ -113,6 +113,15 @@ ROWS: dict[str, list[Row]] = {
             ("{key}", "$.n", "1", "MAX", "2"),
             ("{key}", "$.n", "1", "MIN", "2", "MAX", "1"),
             (KEY, "$.n", "1", "MAX", "1"),
+        ),
+    ],
+    "MODEL.CALC": [
+        Row(("{key}", "$.n", "MUL", "2"), ("{key}", "$.n", "MOD", "0"), ("{key}", "$.n", "MUL", "2")),
+        Row(
+            ("{key}", "$.list", "REPEAT", "2"),
+            ("{key}", "$.n", "REPEAT", "2"),
+            ("{key}", "$.list", "REPEAT", "2"),
+            special=True,
         ),
     ],
     "MODEL.LEN": [Row(("{key}", "$.list"), ("{key}", "$.n"), (KEY, "$.absent"))],
@@ -182,7 +191,11 @@ every_use = pytest.mark.parametrize("use", USES, ids=names)
 def groups_of(name: str, row: Row) -> set[str]:
     groups = set[str]()
     for command in (TABLE[each] for each in row.runs or (name,)):
-        groups |= set((row.below and command["below"]) or command["groups"])
+        if row.special:
+            assert command["special"] is not None
+            groups |= set(command["special"][1])
+        else:
+            groups |= set(command["groups"])
     return groups
 
 

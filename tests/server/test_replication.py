@@ -51,6 +51,7 @@ WRITES = {
     "APPEND": ("MODEL.APPEND", KEY, "$.list", "3", "4"),
     "POP": ("MODEL.POP", KEY, "$.list", "0"),
     "INCRBY": ("MODEL.INCRBY", KEY, "$.n", "0.5"),
+    "CALC": ("MODEL.CALC", KEY, "$.n", "POW", "7"),
     "TTL SET": ("MODEL.TTL", "SET", KEY, "PX", 5_000_000),
     "TTL INHERIT": ("MODEL.TTL", "INHERIT", KEY),
     "TTL PERSIST": ("MODEL.TTL", "PERSIST", KEY),

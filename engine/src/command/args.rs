@@ -80,13 +80,14 @@ impl Arg {
         parts && !self.optional && !self.multiple
     }
 
-    /// The words an option can start with.
+    /// The words an option can start with. A word that must be there stands in its place and is none.
     fn tokens(&self) -> impl Iterator<Item = &'static str> {
         let choices = match &self.kind {
             Kind::OneOf(choices) => choices,
             _ => std::slice::from_ref(self),
         };
         choices.iter().filter_map(|choice| match &choice.kind {
+            Kind::Token(_) if !self.optional => None,
             Kind::Token(word) | Kind::Block([Self { kind: Kind::Token(word), .. }, ..]) => Some(*word),
             _ => None,
         })

@@ -94,9 +94,9 @@ fn none_can_fail(document: &Document, assignments: &[(Path, Cow<'_, [u8]>)]) -> 
 }
 
 /// Merges a patch of RFC 7396 into the value at a path, all of it or nothing.
-pub(super) fn merge(document: &mut Document, path: &Path, patch: &[u8]) -> Result<(), Error> {
+pub(super) fn merge(document: &mut Document, at: &Path, patch: &[u8]) -> Result<(), Error> {
     let (mut assignments, mut removals) = (Vec::new(), Vec::new());
-    plan(document.root().find(path.steps()), path, patch, &mut assignments, &mut removals);
+    plan(document.root().find(at.steps()), at, patch, &mut assignments, &mut removals);
     if assignments.is_empty() && removals.is_empty() {
         return Ok(());
     }
@@ -108,20 +108,20 @@ pub(super) fn merge(document: &mut Document, path: &Path, patch: &[u8]) -> Resul
 /// What a patch sets and removes in a value: where both are objects, their members; else the value as a whole.
 fn plan<'p>(
     target: Option<Node<'_>>,
-    path: &Path,
+    at: &Path,
     patch: &'p [u8],
     assignments: &mut Vec<(Path, Cow<'p, [u8]>)>,
     removals: &mut Vec<Path>,
 ) {
     let target = target.filter(|node| node.kind() == Kind::Object);
     let Some(target) = target.filter(|_| json::kind(patch) == Kind::Object) else {
-        assignments.push((path.clone(), without_nulls(patch)));
+        assignments.push((at.clone(), without_nulls(patch)));
         return;
     };
     for member in json::members(patch, 0) {
         let name = Step::Name(patch[member.name].into());
         let (value, found) = (&patch[member.value], target.find(std::slice::from_ref(&name)));
-        let place = path.clone().join(name);
+        let place = at.clone().join(name);
         if json::kind(value) != Kind::Null {
             plan(found, &place, value, assignments, removals);
         } else if found.is_some() {

@@ -12,7 +12,7 @@ pub(super) static EXEC: Command = Command {
     access: Access::Grow,
     // Each operation belongs to its own.
     groups: Groups::empty(),
-    below: None,
+    special: None,
     keys: Keys::Counted,
     args: &[
         Arg::new("numkeys", Kind::Integer),

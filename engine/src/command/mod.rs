@@ -37,10 +37,10 @@ pub struct Command {
     /// One line, for the reference and `COMMAND DOCS`.
     pub summary: &'static str,
     pub access: Access,
-    /// Its action groups when it works on the whole document.
+    /// Its action groups.
     pub groups: Groups,
-    /// Its action groups when it works below the root, where they differ.
-    pub below: Option<Groups>,
+    /// The case in which its action groups are others, in words, and those.
+    pub special: Option<(&'static str, Groups)>,
     pub keys: Keys,
     pub args: &'static [Arg],
     /// Takes `NOREFRESH`.
@@ -221,9 +221,11 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
-    /// Says that the command works below the root, where it may belong to other groups.
-    pub(crate) fn work_below(&mut self) {
-        self.groups = self.entry.command.below.unwrap_or(self.groups);
+    /// Says that this is the case in which the command belongs to other groups.
+    pub(crate) fn work_specially(&mut self) {
+        if let Some((_, groups)) = self.entry.command.special {
+            self.groups = groups;
+        }
     }
 
     /// OK where it was done, nil where a condition kept it from being done.

@@ -1,14 +1,16 @@
-//! Commands on numbers: INCRBY.
+//! Commands that compute: INCRBY, CALC.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use num_bigint::BigInt;
-
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
+use crate::arithmetic::{Operator, calculate, is_number};
+use crate::container::fits;
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
-use crate::node::Edit;
+use crate::moment::Moment;
+use crate::node::{Edit, Node};
+use crate::path::Path;
 use crate::{Error, Groups};
 
 pub(super) static INCRBY: Command = Command {
@@ -17,7 +19,7 @@ pub(super) static INCRBY: Command = Command {
     summary: "Adds to a number: exactly for integers, as doubles otherwise.",
     access: Access::Grow,
     groups: Groups::UPDATE.union(Groups::ARITHMETIC),
-    below: None,
+    special: None,
     keys: Keys::First,
     args: &[
         KEY,
@@ -36,10 +38,10 @@ pub(super) static INCRBY: Command = Command {
 fn incrby(call: &mut Call<'_>) -> Result<(), Error> {
     let key = call.args.word()?;
     let path = call.args.path()?;
-    let operand = number(call)?;
+    let operand = number(call.args.json(0)?)?;
     let (mut least, mut most) = (None, None);
     while let Some(option) = call.option()? {
-        *(if option == "MIN" { &mut least } else { &mut most }) = Some(number(call)?);
+        *(if option == "MIN" { &mut least } else { &mut most }) = Some(number(call.args.json(0)?)?);
     }
     if let (Some(least), Some(most)) = (&least, &most)
         && json::order(least, most) == Some(Ordering::Greater)
@@ -48,11 +50,7 @@ fn incrby(call: &mut Call<'_>) -> Result<(), Error> {
     }
     let document = call.edit(key)?;
     let sum = document.edit(path.steps(), |node| {
-        let current = node.text();
-        if !is_number(&current) {
-            return Err(Error::bad_type(&path, "a number", node.kind()));
-        }
-        let sum = add(&current, &operand)?;
+        let sum = combined(node, &path, Operator::Add, &operand)?;
         let crosses = |bound: &Option<Cow<'_, [u8]>>, way| {
             bound.as_ref().is_some_and(|bound| json::order(sum.as_bytes(), bound) == Some(way))
         };
@@ -71,82 +69,141 @@ fn incrby(call: &mut Call<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn number<'a>(call: &mut Call<'a>) -> Result<Cow<'a, [u8]>, Error> {
-    let number = call.args.json(0)?;
-    if is_number(&number) { Ok(number) } else { Err(Error::argument(&number, "INCRBY takes JSON numbers")) }
+/// The number at a path, combined with another one.
+fn combined(node: Node<'_>, path: &Path, operator: Operator, operand: &[u8]) -> Result<String, Error> {
+    match node {
+        Node::Text(text) if is_number(text) => calculate(text, operator, operand),
+        _ => Err(Error::bad_type(path, "a number", node.kind())),
+    }
 }
 
-fn is_number(text: &[u8]) -> bool {
-    matches!(json::kind(text), Json::Integer | Json::Number)
+fn number(json: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, Error> {
+    if is_number(&json) { Ok(json) } else { Err(Error::argument(&json, "not a JSON number")) }
 }
 
-/// The sum of two JSON numbers as Python computes it: exact for integers, else IEEE doubles printed shortest.
-fn add(left: &[u8], right: &[u8]) -> Result<String, Error> {
-    if json::kind(left) == Json::Integer && json::kind(right) == Json::Integer {
-        return add_integers(left, right);
-    }
-    let (left, right) = (double(left)?, double(right)?);
-    let sum = left + right;
-    if sum.is_finite() { Ok(format!("{sum:?}")) } else { Err(overflow()) }
+pub(super) static CALC: Command = Command {
+    name: "CALC",
+    subcommand: None,
+    summary: "Computes with the value at a path as Python does: MUL, DIV, FLOORDIV, MOD and POW a number, REPEAT a \
+              string or an array, SHIFT an ISO 8601 date-time by microseconds.",
+    access: Access::Grow,
+    groups: Groups::UPDATE.union(Groups::ARITHMETIC),
+    special: Some(("for REPEAT", Groups::UPDATE)),
+    keys: Keys::First,
+    args: &[
+        KEY,
+        PATH,
+        Arg::new(
+            "operation",
+            Kind::OneOf(&[
+                Arg::token("MUL"),
+                Arg::token("DIV"),
+                Arg::token("FLOORDIV"),
+                Arg::token("MOD"),
+                Arg::token("POW"),
+                Arg::token("REPEAT"),
+                Arg::token("SHIFT"),
+            ]),
+        ),
+        Arg::new("operand", Kind::Json),
+    ],
+    norefresh: true,
+    creates: false,
+    ifversion: true,
+    reply: "the new value, JSON text",
+    run: calc,
+};
+
+/// What CALC does to a value.
+#[derive(Clone, Copy)]
+enum Operation {
+    Combine(Operator),
+    Repeat,
+    Shift,
 }
 
-fn add_integers(left: &[u8], right: &[u8]) -> Result<String, Error> {
-    if let (Some(left), Some(right)) = (small(left), small(right)) {
-        return Ok((left + right).to_string());
+fn calc(call: &mut Call<'_>) -> Result<(), Error> {
+    let key = call.args.word()?;
+    let path = call.args.path()?;
+    let word = call.args.word()?;
+    let operation = match word.to_ascii_uppercase().as_slice() {
+        b"MUL" => Operation::Combine(Operator::Multiply),
+        b"DIV" => Operation::Combine(Operator::Divide),
+        b"FLOORDIV" => Operation::Combine(Operator::DivideDown),
+        b"MOD" => Operation::Combine(Operator::Modulo),
+        b"POW" => Operation::Combine(Operator::Power),
+        b"REPEAT" => Operation::Repeat,
+        b"SHIFT" => Operation::Shift,
+        _ => {
+            let reason = "an operation is one of MUL, DIV, FLOORDIV, MOD, POW, REPEAT and SHIFT";
+            return Err(Error::argument(word, reason));
+        }
+    };
+    let operand = number(call.args.json(0)?)?;
+    call.end()?;
+    if matches!(operation, Operation::Repeat | Operation::Shift) && json::kind(&operand) != Json::Integer {
+        return Err(Error::argument(&operand, "REPEAT and SHIFT take a whole number"));
     }
-    let big = |text: &[u8]| BigInt::parse_bytes(text, 10).ok_or_else(overflow);
-    let sum = (big(left)? + big(right)?).to_string();
-    let digits = sum.trim_start_matches('-').len();
-    if digits > json::MAX_DIGITS {
-        return Err(Error::Limit { reason: "the sum would have more than 4300 digits" });
+    if matches!(operation, Operation::Repeat) {
+        call.work_specially();
     }
-    Ok(sum)
+    let document = call.edit(key)?;
+    let room = document.room();
+    let value = document.edit(path.steps(), |node| {
+        let value = match operation {
+            Operation::Combine(operator) => combined(node, &path, operator, &operand)?.into_bytes(),
+            Operation::Repeat => repeated(node, &path, &operand, room)?,
+            Operation::Shift => shifted(node, &path, &operand)?,
+        };
+        Ok((value.clone(), Some(Edit::Set(value.into()))))
+    })?;
+    let value = value.ok_or_else(|| Error::no_path(&path))?;
+    let header = document.header();
+    call.touch(key, Effect::Changed, header);
+    call.reply.bulk(&value);
+    Ok(())
 }
 
-/// An integer that cannot overflow 128 bits when another one is added.
-fn small(text: &[u8]) -> Option<i128> {
-    (text.len() < 38).then(|| std::str::from_utf8(text).ok()?.parse().ok()).flatten()
+/// A string or an array, so many times; the document may grow by `room` bytes.
+fn repeated(node: Node<'_>, path: &Path, times: &[u8], room: usize) -> Result<Vec<u8>, Error> {
+    let between: &[u8] = match node.kind() {
+        Json::String => b"",
+        Json::Array => b",",
+        found => return Err(Error::bad_type(path, "a string or an array", found)),
+    };
+    let text = node.text();
+    let (inside, ends) = (&text[1..text.len() - 1], [text[0], text[text.len() - 1]]);
+    let times = match whole(times) {
+        _ if inside.is_empty() => 0,
+        Some(times) => usize::try_from(times.max(0)).unwrap_or(usize::MAX),
+        None if times.starts_with(b"-") => 0,
+        None => usize::MAX,
+    };
+    fits(room, text.len(), (inside.len() + between.len()).saturating_mul(times))?;
+    let mut repeated = Vec::with_capacity((inside.len() + between.len()) * times + 2);
+    repeated.push(ends[0]);
+    for at in 0..times {
+        repeated.extend_from_slice(if at > 0 { between } else { b"" });
+        repeated.extend_from_slice(inside);
+    }
+    repeated.push(ends[1]);
+    Ok(repeated)
 }
 
-fn double(text: &[u8]) -> Result<f64, Error> {
-    let number: Option<f64> = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
-    number.filter(|number| number.is_finite()).ok_or_else(overflow)
+/// A date-time, later by so many microseconds.
+fn shifted(node: Node<'_>, path: &Path, micros: &[u8]) -> Result<Vec<u8>, Error> {
+    let expected = || Error::bad_type(path, "an ISO 8601 date-time", node.kind());
+    let text = match node {
+        Node::Text(text) if node.kind() == Json::String => json::unquote(text),
+        _ => return Err(expected()),
+    };
+    let moment = Moment::parse(&text).ok_or_else(expected)?;
+    let shifted = whole(micros).and_then(|micros| moment.shifted(micros));
+    let shifted = shifted.ok_or_else(|| Error::range(micros, "the years of a date-time are 1 to 9999"))?;
+    Ok(json::quote(&shifted.to_string()))
 }
 
-fn overflow() -> Error {
-    Error::range(b"number", "the result is beyond what a double can hold")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sum(left: &str, right: &str) -> Result<String, Error> {
-        add(left.as_bytes(), right.as_bytes())
-    }
-
-    #[test]
-    fn integers_add_exactly_at_any_size() {
-        assert_eq!(sum("9007199254740993", "1").unwrap(), "9007199254740994");
-        assert_eq!(sum("9223372036854775807", "1").unwrap(), "9223372036854775808");
-        assert_eq!(sum("-1", "1").unwrap(), "0");
-        let nines = "9".repeat(60);
-        assert_eq!(sum(&nines, "1").unwrap(), format!("1{}", "0".repeat(60)));
-        assert_eq!(sum(&format!("-{nines}"), &nines).unwrap(), "0");
-    }
-
-    #[test]
-    fn floats_print_shortest_and_stay_floats() {
-        assert_eq!(sum("0.1", "0.2").unwrap(), "0.30000000000000004");
-        assert_eq!(sum("1.5", "1.5").unwrap(), "3.0");
-        assert_eq!(sum("1e16", "0").unwrap(), "1e16");
-        assert_eq!(sum("2", "1e-7").unwrap(), "2.0000001");
-    }
-
-    #[test]
-    fn what_does_not_fit_is_an_error() {
-        assert!(matches!(sum("1e308", "1e308"), Err(Error::OutOfRange { .. })));
-        assert!(matches!(sum(&"9".repeat(400), "0.5"), Err(Error::OutOfRange { .. })));
-        assert!(matches!(sum(&"9".repeat(json::MAX_DIGITS), "1"), Err(Error::Limit { .. })));
-    }
+/// A JSON integer, if it has 64 bits at most.
+fn whole(json: &[u8]) -> Option<i64> {
+    std::str::from_utf8(json).ok()?.parse().ok()
 }

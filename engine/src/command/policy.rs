@@ -14,7 +14,7 @@ const FAMILY: Command = Command {
     summary: "",
     access: Access::Inspect,
     groups: Groups::empty(),
-    below: None,
+    special: None,
     keys: Keys::None,
     args: &[],
     norefresh: false,

@@ -25,6 +25,7 @@ pub static TABLE: &[&Command] = &[
     &value::UNSET,
     &container::CLEAR,
     &number::INCRBY,
+    &number::CALC,
     &inspect::LEN,
     &inspect::TYPE,
     &inspect::KEYS,

@@ -18,7 +18,7 @@ pub(super) static SET: Command = Command {
     summary: "Sets the value at a path; a member that is missing is added.",
     access: Access::Grow,
     groups: Groups::CREATE.union(Groups::UPDATE),
-    below: Some(Groups::UPDATE),
+    special: Some(("below the root", Groups::UPDATE)),
     keys: Keys::First,
     args: &[
         KEY,
@@ -57,7 +57,7 @@ fn set_below<'a>(
     value: &[u8],
     condition: Option<&str>,
 ) -> Result<bool, Error> {
-    call.work_below();
+    call.work_specially();
     let document = call.edit(key)?;
     let done = assign(document, path, value, condition)?;
     if done {
@@ -73,7 +73,7 @@ pub(super) static GET: Command = Command {
     summary: "Reads a document, or the values at paths in it.",
     access: Access::Read,
     groups: Groups::READ.union(Groups::FETCH),
-    below: Some(Groups::READ),
+    special: Some(("below the root", Groups::READ)),
     keys: Keys::First,
     args: &[KEY, PATH.optional().multiple()],
     norefresh: true,
@@ -91,7 +91,7 @@ fn get(call: &mut Call<'_>) -> Result<(), Error> {
     }
     call.end()?;
     if !paths.is_empty() && !paths.iter().any(Path::is_root) {
-        call.work_below();
+        call.work_specially();
     }
     let document = if paths.is_empty() { call.host.read(key)? } else { call.host.read_below(key)? };
     let Some(document) = document else {
@@ -132,7 +132,7 @@ pub(super) static UPDATE: Command = Command {
     summary: "Sets the values at several paths, all or none, and only WHERE all conditions are met.",
     access: Access::Grow,
     groups: Groups::UPDATE,
-    below: None,
+    special: None,
     keys: Keys::First,
     args: &[
         KEY,
@@ -183,7 +183,7 @@ pub(super) static MERGE: Command = Command {
     summary: "Merges a JSON merge patch (RFC 7396) into the value at a path: null removes a member.",
     access: Access::Grow,
     groups: Groups::UPDATE,
-    below: None,
+    special: None,
     keys: Keys::First,
     args: &[KEY, PATH, Arg::new("json", Kind::Json)],
     norefresh: true,
@@ -210,7 +210,7 @@ pub(super) static UNSET: Command = Command {
     summary: "Removes the values at paths, each of which means the document as it was before.",
     access: Access::Write,
     groups: Groups::UPDATE.union(Groups::ERASE),
-    below: None,
+    special: None,
     keys: Keys::First,
     args: &[KEY, PATH.multiple()],
     norefresh: true,
