@@ -30,7 +30,7 @@ from rapyer.errors import (
     command_error,
 )
 
-__all__ = ["Route", "Word", "close_all", "connect", "execute", "scan"]
+__all__ = ["Route", "Word", "connect", "execute", "scan"]
 
 Word: TypeAlias = bytes | str | int
 """One argument of a command."""
@@ -95,14 +95,6 @@ def _transport(url: str) -> Transport:
         f"{url.rpartition('@')[2]!r} is no address of an engine: use redis://, rediss:// or unix:// for a "
         "server, embedded:// for the engine in this process"
     )
-
-
-async def close_all() -> None:
-    """Closes the connections that were opened here for this event loop. A client of the user stays open."""
-    with _lock:
-        transports = [*_by_url.values(), *_by_client.values()]
-    for transport in transports:
-        await transport.close()
 
 
 async def execute(route: Route, words: tuple[Word, ...], *, creates: bool = False) -> Reply:

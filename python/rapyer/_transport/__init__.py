@@ -67,7 +67,3 @@ class Transport(Protocol):
     async def primaries(self) -> "Sequence[Transport]":
         """The ways to the single engines that together have all keys."""
         ...
-
-    async def close(self) -> None:
-        """Ends what this transport opened for the running event loop."""
-        ...

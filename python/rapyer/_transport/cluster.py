@@ -84,12 +84,6 @@ class ClusterTransport:
         addresses = dict.fromkeys(_address(nodes[0]) for nodes in (await layout.owners()).values())
         return [self._node(address) for address in addresses]
 
-    async def close(self) -> None:
-        layout = self._layouts.pop()
-        if layout is not None:
-            await layout.settle()
-        await asyncio.gather(*(node.close() for node in list(self._nodes.values())))
-
     async def _run_in(self, slot: int, words: Words, exchange: Exchange) -> Reply:
         """Runs a command whose keys are in one slot, wherever that is now."""
         layout, pauses = self._layouts.get(), _pauses()
@@ -188,7 +182,7 @@ class _Layout:
         if owners is None or self._owners is owners:
             self._owners = None
 
-    async def settle(self) -> None:
+    async def close(self) -> None:
         await self._looking.settle()
 
     async def _look(self) -> _Owners:

@@ -87,11 +87,6 @@ class ServerTransport:
     async def primaries(self) -> "Sequence[ServerTransport]":
         return [self]
 
-    async def close(self) -> None:
-        lane = self._lanes.pop()
-        if lane is not None:
-            await lane.close()
-
 
 class _Lane:
     """The one connection of an event loop, opened when it is needed and again when it was lost."""
