@@ -30,7 +30,7 @@ from rapyer.errors import (
     command_error,
 )
 
-__all__ = ["Route", "Word", "close_all", "connect", "execute", "scan"]
+__all__ = ["Route", "Word", "connect", "execute", "scan", "slot"]
 
 Word: TypeAlias = bytes | str | int
 """One argument of a command."""
@@ -97,14 +97,6 @@ def _transport(url: str) -> Transport:
     )
 
 
-async def close_all() -> None:
-    """Closes the connections that were opened here for this event loop. A client of the user stays open."""
-    with _lock:
-        transports = [*_by_url.values(), *_by_client.values()]
-    for transport in transports:
-        await transport.close()
-
-
 async def execute(
     route: Route, words: tuple[Word, ...], *, creates: bool = False, also: tuple[Route, ...] = ()
 ) -> Reply:
@@ -120,6 +112,11 @@ async def execute(
         return await transport.run(packed, partial(_exchange, (route, *also)))
     except ReplyError as error:
         raise _failure(error, words, transport.address) from None
+
+
+def slot(route: Route, key: str) -> int:
+    """Which keys can be changed as one with this one: those that have the same number."""
+    return (route.transport or _transport_of_environment()).slot(key.encode())
 
 
 async def scan(route: Route, match: str, count: int = 1000) -> AsyncIterator[bytes]:

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from rapyer._connection import close_all
 from rapyer._policy import Ttl
+from rapyer._transport.loops import PerLoop
 from rapyer.actions import ActionGroup
 from rapyer.base import AtomicRedisModel
 from rapyer.config import RedisConfig
@@ -43,4 +43,4 @@ async def init_rapyer(
 
 async def teardown_rapyer() -> None:
     """Closes the connections that models opened on this event loop. A client that was given stays open."""
-    await close_all()
+    await PerLoop.close_all()

@@ -17,7 +17,7 @@ from typing_extensions import Self
 
 from rapyer._binding import Field, Holder, Location, Segment, binds, is_place, merged, path_text
 from rapyer._codec import Codec, plain_class
-from rapyer._connection import Route, Word, execute, scan
+from rapyer._connection import Route, Word, execute, scan, slot
 from rapyer._lock import LEASE, Lock
 from rapyer._metaclass import AtomicMetaclass
 from rapyer._policy import Ttl, milliseconds
@@ -212,7 +212,10 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     @classmethod
     @acts(ActionGroup.CREATE)
     async def ainsert(cls, *models: Self) -> tuple[Self, ...]:
-        """Stores models as new documents, each as a whole and in place of what its key held: all or none."""
+        """Stores models as new documents, each as a whole and in place of what its key held: all or none.
+
+        In a cluster that is said of the models in one slot.
+        """
         if not models:
             raise MissingParameterError(f"{cls.__name__}.ainsert needs at least one model")
         for model in models:
@@ -221,14 +224,17 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                     f"{cls.__name__}.ainsert takes its own models, not {model!r}"
                 )
             model._refuse_nested("ainsert")
-        texts = [model._codec().dump(model) for model in models]
-        async with transaction_of(*models) as batch:
-            for model, text in zip(models, texts, strict=True):
-                batch.run(
-                    model,
-                    *("MODEL.CREATE", model.key, text, "EXPECT-POLICY"),
-                    then=partial(model._know, Stored(model.key, text)),
-                )
+        texts = [(model, model._codec().dump(model)) for model in models]
+        if current() is not None:
+            await _insert(texts)
+            return models
+        by_slot: dict[int, list[tuple[AtomicRedisModel, bytes]]] = {}
+        for model, text in texts:
+            by_slot.setdefault(slot(model._route(), model.key), []).append((model, text))
+        outcomes = await asyncio.gather(*map(_insert, by_slot.values()), return_exceptions=True)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
         return models
 
     @classmethod
@@ -858,6 +864,16 @@ async def delete_all(model: type[AtomicRedisModel], keys: Sequence[str]) -> int:
     for start in range(0, len(keys), size):
         deleted += cast("int", await model._execute("MODEL.DEL", *keys[start : start + size]))
     return deleted
+
+
+async def _insert(models: Sequence[tuple[AtomicRedisModel, bytes]]) -> None:
+    async with transaction_of(*(model for model, _ in models)) as batch:
+        for model, text in models:
+            batch.run(
+                model,
+                *("MODEL.CREATE", model.key, text, "EXPECT-POLICY"),
+                then=partial(model._know, Stored(model.key, text)),
+            )
 
 
 def _awaited(location: Location) -> Transaction | None:

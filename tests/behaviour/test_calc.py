@@ -55,7 +55,7 @@ def computed(compute: Callable[[Any, Any], Any], left: object, right: object) ->
         result = compute(left, right)
     except (ZeroDivisionError, OverflowError):
         return None
-    if isinstance(result, complex) or isinstance(result, float) and not math.isfinite(result):
+    if isinstance(result, complex) or (isinstance(result, float) and not math.isfinite(result)):
         return None
     return result
 
@@ -229,7 +229,8 @@ class TestShift:
         assert await calc(host, "SHIFT", 1_000_000) == expected
 
     @pytest.mark.parametrize(
-        "value", ["2024-01-01", "12:00", "2024-02-30T00:00:00Z", "", "now", 1.5, None, ["2024-01-01T00:00:00"]]
+        "value",
+        ["2024-01-01", "12:00", "2024-02-30T00:00:00Z", "", "now", 1.5, None, ["2024-01-01T00:00:00"]],
     )
     async def test_anything_else_does_not_move(self, host: Host, value: object) -> None:
         await create(host, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -116,3 +117,16 @@ async def test_a_client_that_the_user_closes_does_not_close_the_package(server: 
     await client.aclose()
     await taken.aclose()
     assert await Counter.aget("1") == counter
+
+
+async def test_a_client_that_is_dropped_leaves_its_connection_to_teardown(server: Server) -> None:
+    client = Redis.from_url(server.url)
+    await init_rapyer(redis=client)
+    await Counter(name="1").asave()
+    await init_rapyer(redis=server.url)
+    del client
+    gc.collect()
+    await Counter(name="1").asave()
+    assert len(clients_of(server)) == 2
+    await teardown_rapyer()
+    await asyncio.to_thread(wait_for, lambda: clients_of(server) == [])

@@ -64,10 +64,10 @@ class Transport(Protocol):
         """
         ...
 
-    async def primaries(self) -> "Sequence[Transport]":
-        """The ways to the single engines that together have all keys."""
+    def slot(self, key: bytes) -> int:
+        """Keys of one slot can be changed as one; those of a single engine are all in the same."""
         ...
 
-    async def close(self) -> None:
-        """Ends what this transport opened for the running event loop."""
+    async def primaries(self) -> "Sequence[Transport]":
+        """The ways to the single engines that together have all keys."""
         ...

@@ -77,18 +77,15 @@ class ClusterTransport:
             replies.append(part)
         return join(list(places.values()), replies)
 
+    def slot(self, key: bytes) -> int:
+        return int(key_slot(key))
+
     async def primaries(self) -> Sequence[ServerTransport]:
         layout = self._layouts.get()
         # Asked anew, for what has no key is answered by a node that is a primary no longer as well.
         layout.forget(None)
         addresses = dict.fromkeys(_address(nodes[0]) for nodes in (await layout.owners()).values())
         return [self._node(address) for address in addresses]
-
-    async def close(self) -> None:
-        layout = self._layouts.pop()
-        if layout is not None:
-            await layout.settle()
-        await asyncio.gather(*(node.close() for node in list(self._nodes.values())))
 
     async def _run_in(self, slot: int, words: Words, exchange: Exchange) -> Reply:
         """Runs a command whose keys are in one slot, wherever that is now."""
@@ -188,7 +185,7 @@ class _Layout:
         if owners is None or self._owners is owners:
             self._owners = None
 
-    async def settle(self) -> None:
+    async def close(self) -> None:
         await self._looking.settle()
 
     async def _look(self) -> _Owners:

@@ -6,23 +6,35 @@ from collections.abc import Awaitable, Sequence
 from rapyer._native import CommandError, Engine
 from rapyer._policy import Policy
 from rapyer._transport import Exchange, Reply, ReplyError, Words
+from rapyer._transport.loops import PerLoop
 
 __all__ = ["EmbeddedTransport"]
 
 
 class EmbeddedTransport:
-    """Runs commands at once; it is its own and only session."""
+    """An engine of this process."""
+
+    def __init__(self, engine: Engine, address: str) -> None:
+        self.address = address
+        self._sessions = PerLoop(lambda: EmbeddedSession(engine, address))
+
+    def run(self, words: Words, exchange: Exchange) -> Awaitable[Reply]:
+        return exchange(self._sessions.get(), words)
+
+    def slot(self, key: bytes) -> int:
+        return 0
+
+    async def primaries(self) -> "Sequence[EmbeddedTransport]":
+        return [self]
+
+
+class EmbeddedSession:
+    """Runs commands at once."""
 
     def __init__(self, engine: Engine, address: str) -> None:
         self.address = address
         self.policies: dict[str, Policy] = {}
         self._engine = engine
-
-    def run(self, words: Words, exchange: Exchange) -> Awaitable[Reply]:
-        return exchange(self, words)
-
-    async def primaries(self) -> "Sequence[EmbeddedTransport]":
-        return [self]
 
     async def send(self, *commands: Words) -> list[Awaitable[Reply]]:
         return [self._answer(words) for words in commands]
@@ -36,4 +48,4 @@ class EmbeddedTransport:
         return answer
 
     async def close(self) -> None:
-        self.policies.clear()
+        """Nothing is open; the next session announces its policies anew."""

@@ -3,38 +3,61 @@
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar, Generic, TypeVar
-from weakref import WeakSet
+from threading import Lock
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 __all__ = ["PerLoop", "Shared"]
 
 _T = TypeVar("_T")
 
 
-class PerLoop(Generic[_T]):
+class _Closes(Protocol):
+    async def close(self) -> None: ...
+
+
+_C = TypeVar("_C", bound=_Closes)
+
+
+class PerLoop(Generic[_C]):
     """One thing for each event loop, made when the loop first asks for it."""
 
-    _everywhere: ClassVar["WeakSet[PerLoop[Any]]"] = WeakSet()
+    # Held here, for what is open has to be closed also when nobody else remembers it.
+    _in_use: ClassVar["set[PerLoop[Any]]"] = set()
     _inherited: ClassVar[list[object]] = []
+    _changing: ClassVar = Lock()
 
-    def __init__(self, make: Callable[[], _T]) -> None:
+    def __init__(self, make: Callable[[], _C]) -> None:
         self._make = make
-        self._by_loop: dict[asyncio.AbstractEventLoop, _T] = {}
-        self._everywhere.add(self)
+        self._by_loop: dict[asyncio.AbstractEventLoop, _C] = {}
 
-    def get(self) -> _T:
+    def get(self) -> _C:
         """The running loop's."""
         loop = asyncio.get_running_loop()
         if loop not in self._by_loop:
-            for other in list(self._by_loop):
-                if other.is_closed():
-                    self._by_loop.pop(other, None)
-            self._by_loop[loop] = self._make()
+            its_own = self._make()
+            with self._changing:
+                self._forget_closed_loops()
+                self._by_loop[loop] = its_own
+                self._in_use.add(self)
         return self._by_loop[loop]
 
-    def pop(self) -> _T | None:
-        """The running loop's, which it then has no longer; None where there is none."""
-        return self._by_loop.pop(asyncio.get_running_loop(), None)
+    @classmethod
+    async def close_all(cls) -> None:
+        """Closes what the running loop has."""
+        loop = asyncio.get_running_loop()
+        with cls._changing:
+            closing = [each._by_loop.pop(loop) for each in cls._in_use if loop in each._by_loop]
+            cls._forget_closed_loops()
+        for its_own in closing:
+            await its_own.close()
+
+    @classmethod
+    def _forget_closed_loops(cls) -> None:
+        for each in list(cls._in_use):
+            for loop in [loop for loop in each._by_loop if loop.is_closed()]:
+                del each._by_loop[loop]
+            if not each._by_loop:
+                cls._in_use.remove(each)
 
     @classmethod
     def _leave_to_parent(cls) -> None:
@@ -43,9 +66,12 @@ class PerLoop(Generic[_T]):
         It is kept, for ever: collected or closed here, a connection would say goodbye on the parent's socket
         and take it out of the parent's selector.
         """
-        for each in list(cls._everywhere):
+        for each in cls._in_use:
             cls._inherited.append(each._by_loop)
             each._by_loop = {}
+        cls._in_use.clear()
+        # Whichever thread held it stayed in the parent.
+        cls._changing = Lock()
 
 
 os.register_at_fork(after_in_child=PerLoop._leave_to_parent)
