@@ -85,7 +85,7 @@ class TestNumbers:
     @example(left=2, right=-(10**400))
     @example(left=10, right=400.0)
     async def test_so_is_a_power(self, host: Host, left: float, right: float) -> None:
-        if isinstance(left, int) and isinstance(right, int) and left.bit_length() * right > 2**14:
+        if isinstance(left, int) and isinstance(right, int) and left.bit_length() * right > 14_000:
             return
         await self.compare(host, left, right, "POW")
 
@@ -200,9 +200,9 @@ class TestShift:
         moment=st.datetimes(timezones=_zones),
         micros=st.integers(-(10**19), 10**19) | st.integers(-(10**12), 10**12),
     )
-    @example(moment=datetime(1, 1, 1), micros=-1)
+    @example(moment=datetime(1, 1, 1), micros=-1)  # noqa: DTZ001 - without a zone is a case
     @example(moment=datetime(9999, 12, 31, 23, 59, 59, 999999, timezone.utc), micros=1)
-    @example(moment=datetime(2024, 2, 28, 23, 59, 59, 999999), micros=1)
+    @example(moment=datetime(2024, 2, 28, 23, 59, 59, 999999), micros=1)  # noqa: DTZ001 - the same
     async def test_a_date_time_moves_exactly(self, host: Host, moment: datetime, micros: int) -> None:
         text = _dumped.dump_python(moment, mode="json")
         await create(host, text)
