@@ -52,9 +52,14 @@ WRITES = {
     "POP": ("MODEL.POP", KEY, "$.list", "0"),
     "INCRBY": ("MODEL.INCRBY", KEY, "$.n", "0.5"),
     "CALC": ("MODEL.CALC", KEY, "$.n", "POW", "7"),
+    "INSERT": ("MODEL.INSERT", KEY, "$.list", "0", "7"),
+    "UNSET": ("MODEL.UNSET", KEY, "$.list[0]"),
+    "REMOVE": ("MODEL.REMOVE", KEY, "$.list", "2"),
+    "MERGE": ("MODEL.MERGE", KEY, "$", '{"list":[8,9],"m":null}'),
+    "CUT": ("MODEL.CUT", KEY, "$.list", "0", "1"),
+    "CLEAR": ("MODEL.CLEAR", KEY, "$.list"),
     "TTL SET": ("MODEL.TTL", "SET", KEY, "PX", 5_000_000),
     "TTL INHERIT": ("MODEL.TTL", "INHERIT", KEY),
-    "TTL PERSIST": ("MODEL.TTL", "PERSIST", KEY),
     "EXEC": ("MODEL.EXEC", 1, KEY, 4, "MODEL.INCRBY", KEY, "$.n", 2, 4, "MODEL.APPEND", KEY, "$.list", 9),
 }
 
@@ -191,6 +196,7 @@ def test_a_replica_holds_the_same_document_and_deadline_after_every_command(
             "TTL TOUCH": ("MODEL.TTL", "TOUCH", KEY),
             "TTL SET ONCE": ("MODEL.TTL", "SET", KEY, "PXAT", 4_000_000_000_000, "ONCE"),
             "GET again": ("MODEL.GET", KEY),
+            "TTL PERSIST": ("MODEL.TTL", "PERSIST", KEY),
         }.items():
             client(*command)
             settle(client)
@@ -395,6 +401,19 @@ def test_a_change_is_told_to_everybody(
     client(*command)
     settle(client)
     assert bystanders.noticed() == (True, True, events)
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_every_write_aborts_those_who_watch_and_fires_one_event(
+    client: Client, primary: Server, write: str
+) -> None:
+    set_policy(client)
+    client("MODEL.CREATE", KEY, DOCUMENT)
+    bystanders = Bystanders(primary)
+    client(*WRITES[write])
+    command = str(WRITES[write][0]).lower()
+    name = "expire" if command == "model.ttl" else command
+    assert bystanders.noticed() == (True, True, [name])
 
 
 def test_reads_count_as_hits_and_misses_once(client: Client) -> None:
