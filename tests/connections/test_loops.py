@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,7 +159,7 @@ else:
 def test_a_child_process_has_its_own_connection_and_leaves_its_parents_alone(
     server: Server, way: str, source: str
 ) -> None:
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run(
         [sys.executable, "-c", FORKS, server.url, way, source],
         env=environment,

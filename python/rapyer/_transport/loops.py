@@ -33,13 +33,14 @@ class PerLoop(Generic[_C]):
     def get(self) -> _C:
         """The running loop's."""
         loop = asyncio.get_running_loop()
-        if loop not in self._by_loop:
+        its_own = self._by_loop.get(loop)
+        if its_own is None:
             its_own = self._make()
             with self._changing:
                 self._forget_closed_loops()
                 self._by_loop[loop] = its_own
                 self._in_use.add(self)
-        return self._by_loop[loop]
+        return its_own
 
     @classmethod
     async def close_all(cls) -> None:

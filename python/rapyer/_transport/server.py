@@ -67,7 +67,7 @@ class ServerTransport:
     def run(self, words: Words, exchange: Exchange) -> Awaitable[Reply]:
         session = self._lanes.get().opened
         # Not through a coroutine of its own: what is awaited through fewer of them is resumed sooner.
-        if session is not None and not self._follows_primary:
+        if session is not None and session.open and not self._follows_primary:
             return exchange(session, words)
         return self._connected(words, exchange)
 
@@ -97,16 +97,14 @@ class _Lane:
     def __init__(self, pool: ConnectionPool, address: str) -> None:
         self._pool = SentinelPool(pool) if isinstance(pool, SentinelConnectionPool) else pool
         self._address = address
-        self._session: ServerSession | None = None
+        self.opened: ServerSession | None = None
+        """The latest session, lost or not."""
         self._opening = Shared(self._open)
 
-    @property
-    def opened(self) -> "ServerSession | None":
-        """The session, where there is one that was not lost."""
-        return self._session if self._session is not None and self._session.open else None
-
     async def session(self) -> "ServerSession":
-        return self.opened or await self._opening.get()
+        if self.opened is not None and self.opened.open:
+            return self.opened
+        return await self._opening.get()
 
     async def _open(self) -> "ServerSession":
         try:
@@ -120,13 +118,13 @@ class _Lane:
         finally:
             if isinstance(self._pool, SentinelPool):
                 await self._pool.leave_sentinels()
-        self._session = ServerSession(connection, self._address)
-        return self._session
+        self.opened = ServerSession(connection, self._address)
+        return self.opened
 
     async def close(self) -> None:
         await self._opening.settle()
-        if self._session is not None:
-            await self._session.close()
+        if self.opened is not None:
+            await self.opened.close()
 
 
 class ServerSession:
