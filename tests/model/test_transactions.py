@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -37,6 +38,8 @@ class Thing(AtomicRedisModel):
     name: str = ""
     maybe: int | None = 1
     data: bytes = b""
+    moment: datetime = datetime(2026, 1, 31, 3, 4, 5, 678901, tzinfo=timezone(timedelta(hours=5, minutes=30)))
+    local: datetime = datetime(2026, 3, 1)  # noqa: DTZ001 - without a zone is a case
     tags: list[str] = []
     counts: dict[str, int] = {}
     part: Part = Part()
@@ -125,7 +128,30 @@ def _dicts(thing: Any) -> None:
     thing.by_name.clear()
 
 
-CHANGES = [_in_place, _lists, _whole_lists, _dicts]
+def _arithmetic(thing: Any) -> None:
+    thing.n = 2**53 + 1
+    thing.n *= 3
+    thing.n //= -2
+    thing.n %= 1000
+    thing.n **= 5
+    thing.n <<= 3
+    thing.n |= 1
+    thing.ratio *= 2
+    thing.ratio /= 7
+    thing.ratio **= 2
+    thing.ratio //= 0.01
+    thing.ratio %= 5
+    thing.name *= 3
+    thing.counts["y"] **= 70
+    thing.parts[0].n *= -7
+    thing.by_name["p"].n //= 2
+    thing.moment += timedelta(days=31, microseconds=1)
+    thing.moment -= timedelta(hours=5)
+    thing.local += timedelta(microseconds=-1)
+    thing.data *= 2
+
+
+CHANGES = [_in_place, _arithmetic, _lists, _whole_lists, _dicts]
 each_change = pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 
 
