@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 import pytest
-from redis.asyncio import Redis
+from redis.asyncio import Connection, ConnectionPool, Redis
 
 from _load import Counter, Load
 from _proxy import Proxy
@@ -159,6 +160,36 @@ async def test_a_command_cancelled_while_the_server_is_slow_leaves_the_connectio
                 await asyncio.wait_for(counters[0].asave(), 0.01)
             await admin.client_unpause()
             assert await Counter.afind(*(str(n) for n in range(20))) == list(counters)
+
+
+async def test_a_task_cancelled_on_a_connection_that_just_broke_leaves_nothing_behind(
+    server: Server,
+) -> None:
+    made: list[Any] = []
+
+    class Recorded(Connection):
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            made.append(self)
+
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    pool = ConnectionPool(connection_class=Recorded, port=server.port)
+    await init_rapyer(redis=Redis(connection_pool=pool))
+    counters = await Counter.ainsert(*(Counter(name=str(n), count=n) for n in range(10)))
+    for _ in range(20):
+        made[-1]._writer.transport.abort()
+        cancelled = asyncio.create_task(Counter.aget("0"))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        others = [asyncio.create_task(Counter.aget(counter.name)) for counter in counters]
+        outcomes = await asyncio.gather(*others, return_exceptions=True)
+        for counter, outcome in zip(counters, outcomes, strict=True):
+            assert outcome == counter or isinstance(outcome, RapyerConnectionError)
+        assert cancelled.cancelled()
+        assert await Counter.aget("0") == counters[0]
+    gc.collect()
+    assert complaints == []
 
 
 async def test_a_server_that_lost_the_policy_in_a_restart_is_told_it_again(durable: Server) -> None:

@@ -42,7 +42,7 @@ class Session(Protocol):
         """The policies that were sent over it, by prefix."""
         ...
 
-    async def send(self, *commands: Words) -> list[Awaitable[Reply]]:
+    async def send(self, *commands: Words) -> Sequence[Awaitable[Reply]]:
         """Hands over commands, one behind the other. Awaiting a result gives its reply or raises."""
         ...
 

@@ -36,7 +36,7 @@ class EmbeddedSession:
         self.policies: dict[str, Policy] = {}
         self._engine = engine
 
-    async def send(self, *commands: Words) -> list[Awaitable[Reply]]:
+    async def send(self, *commands: Words) -> Sequence[Awaitable[Reply]]:
         return [self._answer(words) for words in commands]
 
     def _answer(self, words: Words) -> "asyncio.Future[Reply]":

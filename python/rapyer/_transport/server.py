@@ -144,21 +144,25 @@ class ServerSession:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks = (self._loop.create_task(self._write()), self._loop.create_task(self._read()))
 
-    async def send(self, *commands: Words) -> list[Awaitable[Reply]]:
+    async def send(self, *commands: Words) -> Sequence[Awaitable[Reply]]:
         if not self.open:
             raise NotAppliedError(f"the connection to the server at {self.address} was closed")
         # hiredis packs what redis-py would pack, in C.
         packed = b"".join([hiredis.pack_command(cast("Any", words)) for words in commands])
         idle, now = not self._waiting, self._loop.time()
-        answers: list[Awaitable[Reply]] = []
-        for _ in commands:
-            answer: asyncio.Future[Reply] = self._loop.create_future()
-            self._waiting.append((answer, now))
-            answers.append(answer)
+        answers: list[asyncio.Future[Reply]] = [self._loop.create_future() for _ in commands]
+        self._waiting.extend((answer, now) for answer in answers)
         if self._timer is None and self._limit:
             self._timer = self._loop.call_at(now + self._limit, self._check_time)
         if idle and len(packed) <= _AT_ONCE:
-            await self._sent([packed])
+            try:
+                await self._sent([packed])
+            except asyncio.CancelledError:
+                for answer in answers:
+                    answer.cancel()
+                # redis-py ended the connection, whose writing was cut short, and would open another one.
+                self._lose("a task was cancelled while it wrote")
+                raise
         else:
             self._unsent.append(packed)
             self._work.set()
