@@ -10,9 +10,34 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel
 from typing_extensions import assert_type
 
-from rapyer import ActionGroup, AtomicRedisModel, Key, RapyerKey, RedisConfig, init_rapyer
+import rapyer
+from rapyer import (
+    ActionGroup,
+    AtomicRedisModel,
+    DeleteResult,
+    GetOrCreateResult,
+    GetOrCreateStatus,
+    Key,
+    RapyerDeleteResult,
+    RapyerKey,
+    RedisConfig,
+    init_rapyer,
+)
 from rapyer.result import Found
-from rapyer.types import RedisBytes, RedisDatetime, RedisDict, RedisFloat, RedisInt, RedisList, RedisStr
+from rapyer.types import (
+    PriorityQueueItem,
+    RedisBytes,
+    RedisDatetime,
+    RedisDatetimeTimestamp,
+    RedisDict,
+    RedisFloat,
+    RedisInt,
+    RedisList,
+    RedisPriorityQueue,
+    RedisSet,
+    RedisStr,
+    Reference,
+)
 
 
 class Part(BaseModel):
@@ -76,7 +101,77 @@ async def uses(moment: datetime) -> None:
     await init_rapyer(redis="redis://localhost", ttl=60, refresh_ttl=ActionGroup.all(for_ttl=True))
 
 
-async def mistakes(thing: Thing) -> None:
+class Team(AtomicRedisModel):
+    lead: Reference[Thing]
+    members: RedisSet[str] = RedisSet()
+    jobs: RedisPriorityQueue[str] = RedisPriorityQueue()
+    at: RedisDatetimeTimestamp
+
+
+async def operations(thing: Thing, team: Team, moment: datetime) -> None:
+    assert_type(await thing.count.aincrease(1, minimum=0), int | None)
+    assert_type(await thing.score.aincrease(1, maximum=9.5), float | None)
+    assert_type(await thing.tags.aget(0), str)
+    assert_type(await thing.tags.aextend(["a"], maxlen=5, unique=True), int)
+    assert_type(await thing.tags.aremove("a"), bool)
+    assert_type(await thing.tags.aclear(), int)
+    assert_type(await thing.limits.apopitem(), tuple[str, int])
+    assert_type(await thing.limits.adel_item("a"), int)
+
+    team.lead = thing
+    team.lead = "Thing:1"
+    team.members = {"a"}
+    team.at = moment
+    assert_type(await team.lead.afetch(), Thing)
+    assert_type(team.lead.target_key, RapyerKey)
+    assert_type(await team.members.aadd("a"), bool)
+    assert_type(await team.members.apop(), str | None)
+    assert_type(await team.members.aunion(team.members), set[str])
+    assert_type(await team.jobs.apush("a", 1.5), bool)
+    assert_type(await team.jobs.apop(), PriorityQueueItem[str] | None)
+    assert_type(await team.jobs.aitems(), list[PriorityQueueItem[str]])
+
+    assert_type(await Thing.afind_keys(5), list[RapyerKey])
+    assert_type(await Thing.afind(max_results=1), Found[Thing])
+    assert_type(await Thing.aexists(thing), bool)
+    assert_type(await Thing.adelete_many(thing, "2"), DeleteResult)
+    assert_type(await Thing.aget_or_create(thing), GetOrCreateResult[Thing])
+    found, status = await Thing.aget_or_create(thing)
+    assert_type(found, Thing)
+    assert_type(status, GetOrCreateStatus)
+    assert_type(await thing.aduplicate_many(2), list[Thing])
+    assert_type(await thing.aexpires_at(), datetime | None)
+    assert_type(await thing.atouch(), bool)
+
+    assert_type(await rapyer.aget("Thing:1"), AtomicRedisModel)
+    assert_type(await rapyer.aget_or_create(thing), GetOrCreateResult[Thing])
+    assert_type(await rapyer.adelete_many(thing, "Team:1"), RapyerDeleteResult)
+    assert_type(rapyer.find_redis_models(), list[type[AtomicRedisModel]])
+
+
+async def blocks(thing: Thing) -> None:
+    async with thing.apipeline() as same:
+        assert_type(same, Thing)
+        thing.count += 1
+        thing.tags += ["b"]
+        thing.limits["a"] = 2
+    async with rapyer.apipeline(ignore_redis_error=True):
+        thing.name += "b"
+    lock = thing.alock("pay", save_at_end=True, timeout=1.5)
+    async with lock as same:
+        assert_type(same, Thing)
+        assert_type(lock.fencing_number, int)
+    async with Thing.alock_from_key("1") as maybe:
+        assert_type(maybe, Thing | None)
+
+
+async def mistakes(thing: Thing, team: Team) -> None:
+    team.members = {1}  # type: ignore[arg-type]
+    await team.members.aadd(1)  # type: ignore[arg-type]
+    await team.jobs.apush("a", "b")  # type: ignore[arg-type]
+    team.lead = team  # type: ignore[assignment]
+    await Thing.aget_or_create(team)  # type: ignore[arg-type]
+
     thing.count = "x"  # type: ignore[assignment]
     thing.tags = [1]  # type: ignore[list-item]
     await thing.tags.aappend(1)  # type: ignore[arg-type]
