@@ -28,7 +28,7 @@ def main() -> None:
     console = Console()
     table = Table(*HEADINGS, title="Ratios")
     results: list[Result] = []
-    for section in (server.reads, server.memory, package.loads, package.reads):
+    for section in (server.reads, server.memory, package.loads, package.accesses, package.reads):
         for result in section():
             console.print(f"{result.claim}: {result.ratio:.2f}")
             results.append(result)

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import os
 import time
+import timeit
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
 import redis.asyncio
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from _servers import Server
 from benchmarks._ratio import Result, compare_rates
@@ -44,6 +45,12 @@ class PlainSession(BaseModel):
     note: str
 
 
+class CheckedSession(PlainSession):
+    """The same, checking what is assigned as models of the package do."""
+
+    model_config = ConfigDict(validate_assignment=True)
+
+
 STORED = PlainSession(
     user_id="u-184467", last_page="/checkout", visits=42, tags=["a", "b"], note="x" * 100
 ).model_dump_json()
@@ -65,6 +72,27 @@ def loads() -> Iterator[Result]:
         lambda: rate(PlainSession.model_validate_json),
         1 / 1.15,
     )
+
+
+def accesses() -> Iterator[Result]:
+    """Fields of a model at hand: a descriptor that binds what it hands out, and a checked assignment."""
+    ours = Session(user_id="u", last_page="/", visits=1, tags=[], note="")
+    plain = CheckedSession(**ours.model_dump())
+
+    def rate(statement: str, session: BaseModel) -> float:
+        return LOADS / timeit.timeit(statement, globals={"session": session}, number=LOADS)
+
+    # 200 ns where an attribute of pydantic's costs 19 ns.
+    for claim, statement, goal in (
+        ("read", "session.visits", 19 / 200),
+        ("assigned", "session.visits = 2", 0.8),
+    ):
+        yield compare_rates(
+            f"a field {claim} against pydantic's, with validate_assignment",
+            partial(rate, statement, ours),
+            partial(rate, statement, plain),
+            goal,
+        )
 
 
 def reads() -> Iterator[Result]:

@@ -29,6 +29,7 @@ __all__ = [
     "bind",
     "binds",
     "is_place",
+    "makes",
     "merged",
     "path_text",
     "unbound",
@@ -103,8 +104,10 @@ def unbound(value: object) -> DetachedValueError:
 
 _Binder: TypeAlias = Callable[[Any, Holder, Any], Any]
 
-# How a value of exactly this type is bound; `rapyer.types` and `rapyer.base` fill it.
+# How a value of exactly this type is bound; `rapyer.types` and `rapyer.base` fill these.
 _BINDERS: Final[dict[type, _Binder | None]] = {}
+# A plain value that cannot change is never bound already: what to make of it before it gets its place.
+_MAKERS: Final[dict[type, Callable[[Any], Any]]] = {}
 _MODELS: Final[list[_Binder]] = []
 
 
@@ -122,6 +125,11 @@ def binds(*kinds: type) -> Callable[[_Binder], _Binder]:
     return register
 
 
+def makes(plain: type, make: Callable[[Any], Any]) -> None:
+    """Declares what is made of a plain value that cannot change when it is handed out."""
+    _MAKERS[plain] = make
+
+
 def is_place(place: Place | None, holder: Holder, key: Any) -> bool:
     """Whether a value with this place is bound there already."""
     return place is not None and place[0] is holder and place[1] == key
@@ -129,6 +137,11 @@ def is_place(place: Place | None, holder: Holder, key: Any) -> bool:
 
 def bind(value: Any, holder: Holder, key: Any) -> Any:
     """The value as its holder hands it out. What is `_rapyer_kept` the holder then keeps instead."""
+    make = _MAKERS.get(type(value))
+    if make is not None:
+        bound = make(value)
+        bound._rapyer_place = (holder, key)
+        return bound
     binder = _BINDERS.get(type(value))
     if binder is not None:
         return binder(value, holder, key)
@@ -158,6 +171,12 @@ class Field:
             value = model.__dict__[self.name]
         except KeyError:
             raise AttributeError(f"{type(model).__name__!r} object has no attribute {self.name!r}") from None
+        # The most frequent reads, without a call more than they need.
+        make = _MAKERS.get(type(value))
+        if make is not None:
+            bound = make(value)
+            bound._rapyer_place = (model, self.name)
+            return bound
         bound = bind(value, model, self.name)
         if bound is not value and bound._rapyer_kept:
             model.__dict__[self.name] = bound

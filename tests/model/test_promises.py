@@ -49,7 +49,7 @@ class Things(AtomicRedisModel):
     tags: list[str] = []
 
 
-class Page(AtomicRedisModel, Generic[T]):
+class Slice(AtomicRedisModel, Generic[T]):
     items: list[T] = []
     total: int = Field(default=0, alias="Total")
 
@@ -147,9 +147,9 @@ async def test_an_operation_on_nothing_changes_nothing_here(on_host: Host) -> No
 
 
 async def test_aliases_and_generics_come_back(on_host: Host) -> None:
-    page = await Page[int](items=[1], Total=5).asave()
+    page = await Slice[int](items=[1], Total=5).asave()
     assert (await stored(on_host, page)) == {"items": [1], "total": 5}
-    assert await Page[int].aget(page.key) == page
+    assert await Slice[int].aget(page.key) == page
 
 
 def test_a_model_is_a_good_citizen_of_apis() -> None:

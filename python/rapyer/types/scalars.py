@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast, overloa
 
 from pydantic_core import core_schema, from_json, to_json
 
-from rapyer._binding import Holder, Place, binds, is_place
+from rapyer._binding import Holder, Place, binds, is_place, makes
 from rapyer._connection import Word
 from rapyer._transaction import current
 from rapyer.actions import ActionGroup, acts
@@ -343,7 +343,9 @@ _KINDS: Final[tuple[tuple[type, type, Callable[[Any], Any]], ...]] = (
     (RedisDatetimeTimestamp, RedisDatetimeTimestamp, _redis_timestamp),
 )
 for _plain, _atomic, _make in _KINDS:
-    binds(_plain, _atomic)(partial(_bind, _make))
+    binds(_atomic)(partial(_bind, _make))
+    if _plain is not _atomic:
+        makes(_plain, _make)
     for _name, (_compute, _describe) in _OPERATORS.items():
         if hasattr(_plain, _name.replace("__i", "__", 1)):
             setattr(_atomic, _name, _in_place(_compute, _describe))
