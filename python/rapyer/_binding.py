@@ -165,12 +165,12 @@ class Field:
         self.name = name
 
     def __get__(self, model: Any, owner: type) -> Any:
-        if model is None:
-            raise AttributeError(self.name)
         try:
             value = model.__dict__[self.name]
-        except KeyError:
-            raise AttributeError(f"{type(model).__name__!r} object has no attribute {self.name!r}") from None
+        except (AttributeError, KeyError):
+            # On the class, whose model is None, as on an instance that was not built to its end.
+            name = owner.__name__ if model is None else type(model).__name__
+            raise AttributeError(f"{name!r} object has no attribute {self.name!r}") from None
         # The most frequent reads, without a call more than they need.
         make = _MAKERS.get(type(value))
         if make is not None:

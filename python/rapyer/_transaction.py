@@ -21,12 +21,17 @@ from rapyer.errors import CommandError, UnsupportedArgumentValueError
 if TYPE_CHECKING:
     from rapyer.base import AtomicRedisModel
 
-__all__ = ["Transaction", "current", "transaction", "transaction_of"]
+__all__ = ["Transaction", "current", "in_transaction", "transaction", "transaction_of"]
 
 _T = TypeVar("_T")
 
 _log: Final = logging.getLogger("rapyer")
 _open: ContextVar["Transaction | None"] = ContextVar("rapyer_transaction", default=None)
+
+
+def in_transaction() -> bool:
+    """Whether there is one at all, perhaps of another task: what can be asked before every assignment."""
+    return _open.get() is not None
 
 
 def current() -> "Transaction | None":

@@ -22,7 +22,7 @@ from rapyer._lock import LEASE, Lock
 from rapyer._metaclass import AtomicMetaclass
 from rapyer._policy import Ttl, milliseconds
 from rapyer._stored import Stored
-from rapyer._transaction import Transaction, current, transaction, transaction_of
+from rapyer._transaction import Transaction, current, in_transaction, transaction, transaction_of
 from rapyer._transport import Reply
 from rapyer.actions import ActionGroup, acts
 from rapyer.config import RedisConfig
@@ -46,6 +46,7 @@ __all__ = ["AtomicRedisModel", "all_models", "delete_all", "model_of"]
 
 _M = TypeVar("_M")
 
+_CONTAINERS: Final = frozenset({RedisDict, RedisList, RedisSet})
 _PAGE: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _log: Final = logging.getLogger("rapyer")
@@ -726,9 +727,9 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
         def __setattr__(self, name: str, value: Any) -> None:
             # `model.tags += [...]` ends in assigning the list to itself: it stays the same object.
-            if isinstance(value, (RedisList, RedisDict, RedisSet)) and self.__dict__.get(name) is value:
+            if type(value) in _CONTAINERS and self.__dict__.get(name) is value:
                 return
-            if current() is not None and self._is_stored_field(name):
+            if in_transaction() and current() is not None and self._is_stored_field(name):
                 self._record_assignment(name, value)
             else:
                 super().__setattr__(name, value)
