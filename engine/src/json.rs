@@ -11,7 +11,7 @@ mod walk;
 
 pub use canonical::{MAX_DEPTH, MAX_DIGITS, canonical};
 pub use compare::changed_members;
-pub(crate) use compare::{Sought, order};
+pub(crate) use compare::{Sought, normal, order};
 pub(crate) use string::{push_escaped, unescape};
 pub use string::{quote, string_chars, unquote};
 pub(crate) use walk::containers_over;

@@ -93,12 +93,7 @@ fn key_specs(command: &Command) -> Vec<KeySpec> {
             spec(first + 1, FindKeys::One, raw::REDISMODULE_CMD_KEY_OW | raw::REDISMODULE_CMD_KEY_UPDATE),
         ],
         Keys::All => vec![spec(first, FindKeys::Rest, key_flags(command))],
-        // A batch may do anything to them.
-        Keys::Counted => vec![spec(
-            first,
-            FindKeys::Counted,
-            raw::REDISMODULE_CMD_KEY_RW | raw::REDISMODULE_CMD_KEY_ACCESS | raw::REDISMODULE_CMD_KEY_UPDATE,
-        )],
+        Keys::Counted => vec![spec(first, FindKeys::Counted, key_flags(command))],
     }
 }
 
@@ -107,6 +102,12 @@ fn key_specs(command: &Command) -> Vec<KeySpec> {
 fn key_flags(command: &Command) -> u32 {
     if command.access == Access::Read {
         return raw::REDISMODULE_CMD_KEY_RO | raw::REDISMODULE_CMD_KEY_ACCESS;
+    }
+    if command.keys == Keys::Counted {
+        // A batch may do anything to them.
+        return raw::REDISMODULE_CMD_KEY_RW
+            | raw::REDISMODULE_CMD_KEY_ACCESS
+            | raw::REDISMODULE_CMD_KEY_UPDATE;
     }
     let groups = command.groups | command.special.map_or(Groups::empty(), |(_, groups)| groups);
     if groups == Groups::DELETE {

@@ -13,7 +13,7 @@ from rapyer import _native
 KEY = "Doc:1"
 OTHER = "Doc:2"
 ABSENT = "Doc:absent"
-DOCUMENT = '{"n":1,"list":[1],"map":{"a":1}}'
+DOCUMENT = '{"n":1,"list":[1],"map":{"a":1},"queue":[[1,"a"]]}'
 WINDOW = 60_000
 TABLE = {" ".join(filter(None, (entry["name"], entry["subcommand"]))): entry for entry in _native.commands()}
 TWINS = {name for name, entry in TABLE.items() if entry["twin"]}
@@ -132,6 +132,31 @@ ROWS: dict[str, list[Row]] = {
         Row(("{key}", "$.n"), ("{key}", "n"), (KEY, "$.absent")),
     ],
     "MODEL.EXPECT": [Row(("{key}", "$.n", "1"), ("{key}", "$.n", "2"), ("{key}", "$.n", "1"))],
+    "MODEL.ADD": [
+        Row(("{key}", "$.list", "2"), ("{key}", "$.n", "2"), ("{key}", "$.list", "2")),
+        Row(("{key}", "$.list", "1"), ("{key}", "$.list", "2", "{"), ("{key}", "$.list", "2")),
+    ],
+    "MODEL.DISCARD": [
+        Row(("{key}", "$.list", "1"), ("{key}", "$.n", "1"), (KEY, "$.list", "2")),
+        Row(
+            ("{key}", "$.list", "1", "STRICT"),
+            ("{key}", "$.list", "1", "2", "STRICT"),
+            ("{key}", "$.list", "1", "STRICT"),
+        ),
+    ],
+    "MODEL.SETOP": [
+        Row(
+            ("1", "{key}", "$.list", "UNION"),
+            ("1", "{key}", "$.n", "UNION"),
+            ("1", "{key}", "$.list", "DIFF"),
+        )
+    ],
+    "MODEL.PUSH": [
+        Row(("{key}", "$.queue", "2", '"b"'), ("{key}", "$.list", "2", '"b"'), ("{key}", "$.queue", "2", "1"))
+    ],
+    "MODEL.UNPUSH": [Row(("{key}", "$.queue", '"a"'), ("{key}", "$.list", "1"), (KEY, "$.queue", "1"))],
+    "MODEL.POPMIN": [Row(("{key}", "$.queue"), ("{key}", "$.list"), (KEY, "$.queue", "0"))],
+    "MODEL.PEEK": [Row(("{key}", "$.queue"), ("{key}", "$.list"), (KEY, "$.absent"))],
     "MODEL.LOCK": [
         Row(("Lock:1", "t", "PX", "9"), ("{key}", "t", "PX", "9"), (KEY, "t", "PX", "9")),
     ],

@@ -17,7 +17,7 @@ Start = Callable[..., Server]
 
 KEY = "S:1"
 WINDOW = 1_800_000
-DOCUMENT = '{"n":1,"list":[1,2]}'
+DOCUMENT = '{"n":1,"list":[1,2],"queue":[[1,"a"]]}'
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def lifetime(client: Client) -> list[Any]:
 
 WRITES = {
     "CREATE": ("MODEL.CREATE", KEY, DOCUMENT, "EXPECT-POLICY"),
-    "SAVE": ("MODEL.SAVE", KEY, '{"n":2,"list":[1,2]}'),
+    "SAVE": ("MODEL.SAVE", KEY, '{"n":2,"list":[1,2],"queue":[[1,"a"]]}'),
     "SAVE ONLY": ("MODEL.SAVE", KEY, '{"n":3}', "ONLY", 1, '"n"'),
     "SET": ("MODEL.SET", KEY, "$.n", "4"),
     "UPDATE": ("MODEL.UPDATE", KEY, "$.n", "5", "$.m", "6"),
@@ -58,6 +58,11 @@ WRITES = {
     "MERGE": ("MODEL.MERGE", KEY, "$", '{"list":[8,9],"m":null}'),
     "CUT": ("MODEL.CUT", KEY, "$.list", "0", "1"),
     "CLEAR": ("MODEL.CLEAR", KEY, "$.list"),
+    "ADD": ("MODEL.ADD", KEY, "$.list", "5", "6"),
+    "DISCARD": ("MODEL.DISCARD", KEY, "$.list", "1", "5"),
+    "PUSH": ("MODEL.PUSH", KEY, "$.queue", "0.5", '"b"', "9", '"c"'),
+    "UNPUSH": ("MODEL.UNPUSH", KEY, "$.queue", '"a"'),
+    "POPMIN": ("MODEL.POPMIN", KEY, "$.queue", "1"),
     "TTL SET": ("MODEL.TTL", "SET", KEY, "PX", 5_000_000),
     "TTL INHERIT": ("MODEL.TTL", "INHERIT", KEY),
     "EXEC": ("MODEL.EXEC", 1, KEY, 4, "MODEL.INCRBY", KEY, "$.n", 2, 4, "MODEL.APPEND", KEY, "$.list", 9),

@@ -153,13 +153,13 @@ fn bound(index: i64, length: usize) -> usize {
     usize::try_from(index).map_or(length, |index| index.min(length))
 }
 
-fn array_at<'d>(document: &'d Document, path: &Path) -> Result<Node<'d>, Error> {
+pub(super) fn array_at<'d>(document: &'d Document, path: &Path) -> Result<Node<'d>, Error> {
     let node = document.root().find(path.steps()).ok_or_else(|| Error::no_path(path))?;
     if node.kind() == Json::Array { Ok(node) } else { Err(Error::bad_type(path, "an array", node.kind())) }
 }
 
 /// Takes the elements of ranges, in their order, out of an array, as one write.
-fn cut_all(document: &mut Document, path: &Path, ranges: &[Range<usize>]) -> Result<(), Error> {
+pub(super) fn cut_all(document: &mut Document, path: &Path, ranges: &[Range<usize>]) -> Result<(), Error> {
     document.edit_once(|document| {
         // The last one first: what is before it stays where it is.
         ranges.iter().rev().try_for_each(|range| {
@@ -281,7 +281,7 @@ fn remove(call: &mut Call<'_>) -> Result<(), Error> {
 }
 
 /// Places in their order as ranges of neighbours.
-fn runs(places: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
+pub(super) fn runs(places: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     for place in places {
         match runs.last_mut() {

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{Access, Command, container, document, exec, inspect, lock, number, policy, ttl, value};
+use super::{
+    Access, Command, container, document, exec, inspect, lock, number, policy, queue, set, ttl, value,
+};
 use crate::Error;
 
 /// Every command, in the order of the reference.
@@ -31,6 +33,13 @@ pub static TABLE: &[&Command] = &[
     &inspect::KEYS,
     &inspect::CONTAINS,
     &inspect::EXPECT,
+    &set::ADD,
+    &set::DISCARD,
+    &set::SETOP,
+    &queue::PUSH,
+    &queue::UNPUSH,
+    &queue::POPMIN,
+    &queue::PEEK,
     &lock::LOCK,
     &lock::RENEW,
     &lock::UNLOCK,
@@ -187,7 +196,7 @@ mod tests {
     #[test]
     fn readers_of_a_group_have_a_twin_and_nothing_else_has() {
         let twins: Vec<String> = entries().filter(|entry| entry.twin).map(Entry::name).collect();
-        let readers = ["GET", "MGET", "LEN", "TYPE", "KEYS", "CONTAINS"];
+        let readers = ["GET", "MGET", "LEN", "TYPE", "KEYS", "CONTAINS", "SETOP", "PEEK"];
         assert_eq!(twins, readers.map(|name| format!("MODEL.{name}_RO")));
     }
 

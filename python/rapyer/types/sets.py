@@ -9,7 +9,6 @@ from typing_extensions import Self
 
 from rapyer._binding import Holder, Location, Place, binds, is_place
 from rapyer._codec import Codec
-from rapyer._connection import Word
 from rapyer.actions import ActionGroup, acts
 from rapyer.errors import DetachedValueError, UnsupportedArgumentTypeError
 from rapyer.types._atomic import Atomic, taken
@@ -146,10 +145,10 @@ class RedisSet(set[_T], Atomic):
             if not isinstance(other, RedisSet):
                 raise UnsupportedArgumentTypeError(f"sets of stored models are combined, not {other!r}")
         location = self._locate()
-        words: list[Word] = []
-        for each in (location, *(other._locate() for other in others)):
-            words += [each.root.key, each.path]
-        text = cast("bytes", await location.root._execute("MODEL.SETOP", operation, *words))
+        places = [location, *(other._locate() for other in others)]
+        keys, paths = [place.root.key for place in places], [place.path for place in places]
+        answer = await location.root._execute("MODEL.SETOP", len(keys), *keys, *paths, operation)
+        text = cast("bytes", answer)
         return cast("set[_T]", location.root._loaded(self._codec(), text))
 
     async def _changed(self, command: str, values: set[_T]) -> int:

@@ -1,0 +1,191 @@
+//! Sets, arrays in which each value is once: ADD, DISCARD, SETOP.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::container::{array_at, cut_all, runs};
+use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
+use crate::host::Effect;
+use crate::json;
+use crate::node::{Edit, Node};
+use crate::{Error, Groups};
+
+pub(super) static ADD: Command = Command {
+    name: "ADD",
+    subcommand: None,
+    summary: "Adds values to a set, an array in which each value is once.",
+    access: Access::Grow,
+    groups: Groups::UPDATE.union(Groups::APPEND),
+    special: None,
+    keys: Keys::First,
+    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple()],
+    norefresh: true,
+    creates: false,
+    ifversion: true,
+    reply: "how many were new",
+    run: add,
+};
+
+fn add(call: &mut Call<'_>) -> Result<(), Error> {
+    let key = call.args.word()?;
+    let path = call.args.path()?;
+    let mut values = vec![call.args.json(path.depth() + 1)?];
+    while let Some(value) = call.args.optional_json(&ADD, path.depth() + 1)? {
+        values.push(value);
+    }
+    call.end()?;
+    let document = call.edit(key)?;
+    let array = array_at(document, &path)?;
+    let mut new: HashSet<Cow<'_, [u8]>> = values.iter().map(|value| json::normal(value)).collect();
+    for element in array.elements() {
+        if new.is_empty() {
+            break;
+        }
+        new.remove(&*normal(element));
+    }
+    let added: Vec<Cow<'_, [u8]>> =
+        values.iter().filter(|value| new.remove(&*json::normal(value))).cloned().collect();
+    if !added.is_empty() {
+        document.edit(path.steps(), |_| Ok(((), Some(Edit::Insert { at: None, values: &added }))))?;
+    }
+    let header = document.header();
+    // What was there already keeps the document alive all the same; nothing was written then.
+    let effect = if added.is_empty() { Effect::Read } else { Effect::Changed };
+    call.touch(key, effect, header);
+    call.reply.integer(added.len() as i64);
+    Ok(())
+}
+
+/// The text of an element that those equal to it share.
+fn normal(element: Node<'_>) -> Cow<'_, [u8]> {
+    match element.text() {
+        Cow::Borrowed(text) => json::normal(text),
+        Cow::Owned(text) => json::normal(&text).into_owned().into(),
+    }
+}
+
+pub(super) static DISCARD: Command = Command {
+    name: "DISCARD",
+    subcommand: None,
+    summary: "Removes values from a set; STRICT fails where one of them is not there.",
+    access: Access::Write,
+    groups: Groups::UPDATE.union(Groups::ERASE),
+    special: None,
+    keys: Keys::First,
+    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple(), Arg::token("STRICT").optional()],
+    norefresh: true,
+    creates: false,
+    ifversion: true,
+    reply: "how many were removed",
+    run: discard,
+};
+
+fn discard(call: &mut Call<'_>) -> Result<(), Error> {
+    let key = call.args.word()?;
+    let path = call.args.path()?;
+    let mut values = vec![call.args.json(0)?];
+    while let Some(value) = call.args.optional_json(&DISCARD, 0)? {
+        values.push(value);
+    }
+    let mut strict = false;
+    while call.option()?.is_some() {
+        strict = true;
+    }
+    let document = call.edit(key)?;
+    let sought: HashSet<Cow<'_, [u8]>> = values.iter().map(|value| json::normal(value)).collect();
+    let found = array_at(document, &path)?
+        .elements()
+        .enumerate()
+        .filter(|(_, element)| sought.contains(&*normal(*element)))
+        .map(|(at, _)| at);
+    let ranges = runs(found);
+    let removed: usize = ranges.iter().map(ExactSizeIterator::len).sum();
+    if strict && removed < sought.len() {
+        return Err(Error::changed(&path));
+    }
+    if removed > 0 {
+        cut_all(document, &path, &ranges)?;
+        let header = document.header();
+        call.touch(key, Effect::Changed, header);
+    }
+    call.reply.integer(removed as i64);
+    Ok(())
+}
+
+pub(super) static SETOP: Command = Command {
+    name: "SETOP",
+    subcommand: None,
+    summary: "Combines sets: all their values, those that all have, or those of the first that no other has.",
+    access: Access::Read,
+    groups: Groups::READ,
+    special: None,
+    keys: Keys::Counted,
+    args: &[
+        Arg::new("numkeys", Kind::Integer),
+        Arg::new("key", Kind::Key).multiple(),
+        PATH.multiple(),
+        Arg::new("operation", Kind::OneOf(&[Arg::token("UNION"), Arg::token("INTER"), Arg::token("DIFF")])),
+    ],
+    norefresh: true,
+    creates: false,
+    ifversion: false,
+    reply: "an array as JSON text, the values in the order in which they are first met; what is missing is empty",
+    run: setop,
+};
+
+#[derive(Clone, Copy, PartialEq)]
+enum Operation {
+    Union,
+    Intersection,
+    Difference,
+}
+
+fn setop(call: &mut Call<'_>) -> Result<(), Error> {
+    let words = i64::try_from(call.args.len()).unwrap_or(i64::MAX);
+    let count =
+        call.args.integer(1..=words - 1, "SETOP takes the number of keys that follow, at least one")?;
+    let keys = call.args.take(count as usize)?;
+    let mut paths = vec![call.args.path()?];
+    while let Some(path) = call.args.optional_path()? {
+        paths.push(path);
+    }
+    if paths.len() != keys.len() {
+        return Err(Error::argument(b"", "SETOP takes a path for each of its keys, in their order"));
+    }
+    let word = call.args.word()?;
+    let operation = match word.to_ascii_uppercase().as_slice() {
+        b"UNION" => Operation::Union,
+        b"INTER" => Operation::Intersection,
+        b"DIFF" => Operation::Difference,
+        _ => return Err(Error::argument(word, "not UNION, INTER or DIFF")),
+    };
+    call.end()?;
+    let mut result: Vec<Vec<u8>> = Vec::new();
+    let mut met: HashSet<Vec<u8>> = HashSet::new();
+    let mut touched = Vec::new();
+    for (at, (key, path)) in keys.iter().zip(&paths).enumerate() {
+        let mut own: HashSet<Vec<u8>> = HashSet::new();
+        let document = call.host.read_below(key)?;
+        if let Some(document) = document {
+            if document.root().find(path.steps()).is_some() {
+                for element in array_at(document, path)?.elements() {
+                    let normal = normal(element).into_owned();
+                    if (at == 0 || operation == Operation::Union) && met.insert(normal.clone()) {
+                        result.push(element.text().into_owned());
+                    }
+                    own.insert(normal);
+                }
+            }
+            touched.push((*key, document.header()));
+        }
+        if at > 0 && operation != Operation::Union {
+            let kept = operation == Operation::Intersection;
+            result.retain(|text| own.contains(&*json::normal(text)) == kept);
+        }
+    }
+    for (key, header) in touched {
+        call.touch(key, Effect::Read, header);
+    }
+    call.reply.bulk(&[b"[", &result.join(&b","[..])[..], b"]"].concat());
+    Ok(())
+}
