@@ -169,7 +169,7 @@ pub(super) static POPMIN: Command = Command {
         let document = call.edit(key)?;
         let items = first(array_at(document, &path)?, &path, count)?;
         if !items.is_empty() {
-            cut_all(document, &path, &[0..items.len()])?;
+            document.edit(path.steps(), |_| Ok(((), Some(Edit::Cut(0..items.len())))))?;
             let header = document.header();
             call.touch(key, Effect::Changed, header);
         }
@@ -238,7 +238,9 @@ fn reply(call: &mut Call<'_>, count: Option<usize>, items: &[Vec<u8>]) {
         (None, [item, ..]) => call.reply.bulk(item),
         (Some(_), items) => {
             call.reply.array(items.len());
-            items.iter().for_each(|item| call.reply.bulk(item));
+            for item in items {
+                call.reply.bulk(item);
+            }
         }
     }
 }
