@@ -149,6 +149,7 @@ ROWS: dict[str, Row] = {
     "dict.apopitem": Row(lambda doc: _but_key_errors(doc.names.apopitem()), lambda d: d["names"] == {}),
     "set.asave": Row(lambda doc: doc.members.asave(), lambda d: sorted(d["members"]) == ["x", "y"]),
     "set.aload": Row(lambda doc: doc.members.aload(), looks=True),
+    "set.alen": Row(lambda doc: doc.members.alen(), looks=True),
     "set.aadd": Row(lambda doc: doc.members.aadd(str(next(NUMBER))), lambda d: len(d["members"]) == 52),
     "set.aadd_many": Row(
         lambda doc: doc.members.aadd_many(["x", "z", str(next(NUMBER))]), lambda d: len(d["members"]) == 53

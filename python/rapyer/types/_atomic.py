@@ -1,7 +1,7 @@
 """What all values with atomic methods share."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from pydantic import ValidationError
 from typing_extensions import Self
@@ -14,7 +14,7 @@ from rapyer.actions import ActionGroup, acts
 from rapyer.errors import CorruptedModelError
 from rapyer.fields import RapyerKey
 
-__all__ = ["Atomic", "Pending", "record_assignment", "taken"]
+__all__ = ["Atomic", "Container", "Pending", "record_assignment", "taken"]
 
 
 class Pending(NamedTuple):
@@ -111,6 +111,38 @@ class Atomic:
         if value is not self:
             holder._put_child(self, key, value)
         return bind(value, holder, key)
+
+
+class Container(Atomic):
+    """What lists, dicts and sets share."""
+
+    __slots__ = ()
+
+    _rapyer_type: ClassVar[type[Any]]
+    """The plain type, whose own methods record nothing."""
+
+    if TYPE_CHECKING:
+
+        def __len__(self) -> int: ...
+        def clear(self) -> None: ...
+
+    @acts(ActionGroup.READ)
+    async def alen(self) -> int:
+        """How many items it has on the server."""
+        return cast("int", await self._locate().execute("MODEL.LEN") or 0)
+
+    @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
+    async def aclear(self) -> int:
+        """Empties it on the server; how many items it had there."""
+        if self._awaited() is not None:
+            before = len(self)
+            self.clear()
+            return before
+        location = self._locate()
+        removed = cast("int", await location.execute("MODEL.CLEAR"))
+        location.root._stored.put(location.segments, b"{}" if self._rapyer_type is dict else b"[]")
+        cast("Any", self._rapyer_type).clear(self)
+        return removed
 
 
 def record_assignment(

@@ -8,7 +8,7 @@ from rapyer._binding import Holder, Location, Place, bind, binds, is_place, merg
 from rapyer._codec import Codec
 from rapyer.actions import ActionGroup, acts
 from rapyer.errors import DetachedValueError
-from rapyer.types._atomic import Atomic, record_assignment, taken
+from rapyer.types._atomic import Container, record_assignment, taken
 
 if TYPE_CHECKING:
     from _typeshed import SupportsKeysAndGetItem
@@ -22,10 +22,12 @@ _V = TypeVar("_V")
 _D = TypeVar("_D")
 
 
-class RedisDict(dict[_K, _V], Atomic):
+class RedisDict(dict[_K, _V], Container):
     """A dict. Its own methods are local, until the model is saved; the awaited ones are the server's."""
 
     __slots__ = ("_rapyer_place",)
+
+    _rapyer_type = dict
 
     if TYPE_CHECKING:
 
@@ -58,11 +60,6 @@ class RedisDict(dict[_K, _V], Atomic):
         location.root._stored.put(location.segments, text)
         super().__setitem__(key, merged(super().get(key), value))
         return self[key]
-
-    @acts(ActionGroup.READ)
-    async def alen(self) -> int:
-        """How many entries the dict has on the server."""
-        return cast("int", await self._locate().execute("MODEL.LEN") or 0)
 
     @acts(ActionGroup.READ)
     async def acontains(self, key: _K) -> bool:
@@ -105,19 +102,6 @@ class RedisDict(dict[_K, _V], Atomic):
         removed = cast("int", await location.at(name).execute("MODEL.UNSET"))
         location.root._stored.change(location.segments, dict, lambda held: held.pop(name, None))
         super().pop(key, None)
-        return removed
-
-    @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
-    async def aclear(self) -> int:
-        """Empties the dict on the server; how many entries it had there."""
-        if self._awaited() is not None:
-            before = len(self)
-            self.clear()
-            return before
-        location = self._locate()
-        removed = cast("int", await location.execute("MODEL.CLEAR"))
-        location.root._stored.change(location.segments, dict, lambda held: held.clear())
-        super().clear()
         return removed
 
     @overload

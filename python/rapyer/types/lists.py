@@ -15,7 +15,7 @@ from rapyer.errors import (
     UnsupportedArgumentTypeError,
     UnsupportedArgumentValueError,
 )
-from rapyer.types._atomic import Atomic, record_assignment, taken
+from rapyer.types._atomic import Container, record_assignment, taken
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -26,10 +26,12 @@ __all__ = ["RedisList"]
 _T = TypeVar("_T")
 
 
-class RedisList(list[_T], Atomic):
+class RedisList(list[_T], Container):
     """A list. Its own methods are local, until the model is saved; the awaited ones are the server's."""
 
     __slots__ = ("_rapyer_place",)
+
+    _rapyer_type = list
 
     if TYPE_CHECKING:
 
@@ -63,11 +65,6 @@ class RedisList(list[_T], Atomic):
             super().__setitem__(index, value)
             return self[index]
         return cast("_T", value)
-
-    @acts(ActionGroup.READ)
-    async def alen(self) -> int:
-        """How many elements the list has on the server."""
-        return cast("int", await self._locate().execute("MODEL.LEN") or 0)
 
     @acts(ActionGroup.READ)
     async def acontains(self, item: _T) -> bool:
@@ -166,18 +163,6 @@ class RedisList(list[_T], Atomic):
         location = self._locate()
         removed = cast("int", await location.execute("MODEL.CUT", start, stop))
         self._follow(location, lambda held, _: list.__delitem__(held, slice(start, stop)), [], [])
-        return removed
-
-    @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
-    async def aclear(self) -> int:
-        """Empties the list on the server; how many elements it had there."""
-        if self._awaited() is not None:
-            before = len(self)
-            self.clear()
-            return before
-        location = self._locate()
-        removed = cast("int", await location.execute("MODEL.CLEAR"))
-        self._follow(location, lambda held, _: list.clear(held), [], [])
         return removed
 
     @acts(ActionGroup.UPDATE)

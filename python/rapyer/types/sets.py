@@ -11,7 +11,7 @@ from rapyer._binding import Holder, Location, Place, binds, is_place
 from rapyer._codec import Codec
 from rapyer.actions import ActionGroup, acts
 from rapyer.errors import DetachedValueError, UnsupportedArgumentTypeError
-from rapyer.types._atomic import Atomic, taken
+from rapyer.types._atomic import Container, taken
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -22,13 +22,15 @@ __all__ = ["RedisSet"]
 _T = TypeVar("_T")
 
 
-class RedisSet(set[_T], Atomic):
+class RedisSet(set[_T], Container):
     """A set. Its own methods are local, until the model is saved; the awaited ones are the server's.
 
     Saving the model sends what was added and removed here, so that it undoes nothing that others did.
     """
 
     __slots__ = ("_rapyer_place",)
+
+    _rapyer_type = set
 
     if TYPE_CHECKING:
 
@@ -96,19 +98,6 @@ class RedisSet(set[_T], Atomic):
         super().discard(value)
         return cast("_T", value)
 
-    @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
-    async def aclear(self) -> int:
-        """Empties the set on the server; how many items it had there."""
-        if self._awaited() is not None:
-            before = len(self)
-            self.clear()
-            return before
-        location = self._locate()
-        removed = cast("int", await location.execute("MODEL.CLEAR"))
-        location.root._stored.put(location.segments, b"[]")
-        super().clear()
-        return removed
-
     @acts(ActionGroup.READ)
     async def acontains(self, item: _T) -> bool:
         """Whether the set on the server has an item."""
@@ -123,7 +112,7 @@ class RedisSet(set[_T], Atomic):
     @acts(ActionGroup.READ)
     async def asize(self) -> int:
         """How many items the set has on the server."""
-        return cast("int", await self._locate().execute("MODEL.LEN") or 0)
+        return await self.alen()
 
     @acts(ActionGroup.READ)
     async def aunion(self, *others: "RedisSet[_T]") -> set[_T]:
