@@ -266,7 +266,7 @@ impl Container {
 
 pub(crate) fn fits(room: usize, removed: usize, added: usize) -> Result<(), Error> {
     if added > room + removed {
-        return Err(Error::Limit { reason: "the document would be larger than 512 MiB" });
+        return Err(Error::too_large());
     }
     Ok(())
 }

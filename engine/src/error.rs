@@ -57,6 +57,10 @@ impl Error {
         Self::BadType { path: printable(path.to_string().as_bytes()), expected, found: found.name() }
     }
 
+    pub(crate) fn too_large() -> Self {
+        Self::Limit { reason: "the document would be larger than 512 MiB" }
+    }
+
     pub(crate) fn changed(path: &Path) -> Self {
         Self::Changed { path: printable(path.to_string().as_bytes()) }
     }

@@ -7,10 +7,10 @@ use std::collections::HashSet;
 use super::container::{array_at, cut_all, runs};
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
 use crate::host::Effect;
-use crate::json::{self, Kind as Json};
+use crate::json::{self, Kind as Json, Sought};
 use crate::node::{Edit, Node};
 use crate::path::Path;
-use crate::{Document, Error, Groups};
+use crate::{Error, Groups};
 
 const PRIORITY: &str = "a priority is a JSON number";
 
@@ -44,27 +44,51 @@ fn push(call: &mut Call<'_>) -> Result<(), Error> {
     }
     call.end()?;
     let document = call.edit(key)?;
-    check(array_at(document, &path)?, &path)?;
-    let added = document.edit_once(|document| {
-        let mut added = 0;
+    let mut length = array_at(document, &path)?.items();
+    // All of them or none: what else can fail is found by the first look at the queue.
+    if document.room() < items.iter().map(|(priority, value)| priority.len() + value.len() + 4).sum() {
+        return Err(Error::too_large());
+    }
+    let before = length;
+    document.edit_once(|document| {
         for (priority, value) in &items {
-            added += usize::from(!take_out(document, &path, &HashSet::from([json::normal(value)]))?);
-            let text = [b"[", &priority[..], b",", value, b"]"].concat();
-            let queue = array_at(document, &path)?;
-            // Behind those of the same priority: of equals the oldest comes first.
-            let at = queue.elements().position(|element| {
-                pair(element)
-                    .is_some_and(|(other, _)| json::order(&other.text(), priority) == Some(Ordering::Greater))
-            });
-            let values = [Cow::from(text)];
+            let place = place(array_at(document, &path)?, &path, priority, value)?;
+            if let Some(held) = place.held {
+                document.edit(path.steps(), |_| Ok(((), Some(Edit::Cut(held..held + 1)))))?;
+                length -= 1;
+            }
+            let values = [Cow::from([b"[", &priority[..], b",", value, b"]"].concat())];
+            let at = (place.at < length).then_some(place.at);
             document.edit(path.steps(), |_| Ok(((), Some(Edit::Insert { at, values: &values }))))?;
+            length += 1;
         }
-        Ok(added)
+        Ok(())
     })?;
     let header = document.header();
     call.touch(key, Effect::Changed, header);
-    call.reply.integer(added as i64);
+    call.reply.integer((length - before) as i64);
     Ok(())
+}
+
+/// Where a value is in a queue, and where one of a priority belongs once that is gone.
+struct Place {
+    held: Option<usize>,
+    at: usize,
+}
+
+fn place(queue: Node<'_>, path: &Path, priority: &[u8], value: &[u8]) -> Result<Place, Error> {
+    let sought = Sought::new(value);
+    let mut place = Place { held: None, at: 0 };
+    for (index, element) in queue.elements().enumerate() {
+        let (other, held) = pair(element, path)?;
+        if place.held.is_none() && held.is(&sought) {
+            place.held = Some(index);
+        } else if json::order(&other.text(), priority) != Some(Ordering::Greater) {
+            // Behind those of the same priority: of equals the oldest comes first.
+            place.at = index + 1 - usize::from(place.held.is_some());
+        }
+    }
+    Ok(place)
 }
 
 type Item<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
@@ -81,34 +105,15 @@ fn valued<'a>(call: &mut Call<'a>, path: &Path, priority: Cow<'a, [u8]>) -> Resu
     Ok((priority, call.args.json(path.depth() + 2)?))
 }
 
-/// The priority and the value of a queue's element.
-fn pair(element: Node<'_>) -> Option<(Node<'_>, Node<'_>)> {
-    if element.kind() != Json::Array || element.items() != 2 {
-        return None;
-    }
+/// The priority and the value of a queue's element; anything else is refused.
+fn pair<'n>(element: Node<'n>, path: &Path) -> Result<(Node<'n>, Node<'n>), Error> {
     let mut parts = element.elements();
-    let (priority, value) = (parts.next()?, parts.next()?);
-    matches!(priority.kind(), Json::Integer | Json::Number).then_some((priority, value))
-}
-
-/// Refuses an array that is no queue.
-fn check(queue: Node<'_>, path: &Path) -> Result<(), Error> {
-    match queue.elements().find(|element| pair(*element).is_none()) {
-        Some(stranger) => Err(Error::bad_type(path, "an array of [priority, value]", stranger.kind())),
-        None => Ok(()),
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(priority), Some(value), None) if matches!(priority.kind(), Json::Integer | Json::Number) => {
+            Ok((priority, value))
+        }
+        _ => Err(Error::bad_type(path, "an array of [priority, value]", element.kind())),
     }
-}
-
-/// Takes values out of a queue; whether any was there.
-fn take_out(document: &mut Document, path: &Path, values: &HashSet<Cow<'_, [u8]>>) -> Result<bool, Error> {
-    let places = array_at(document, path)?.elements().enumerate().filter(|(_, element)| {
-        pair(*element).is_some_and(|(_, value)| values.contains(&*json::normal(&value.text())))
-    });
-    let ranges = runs(places.map(|(at, _)| at));
-    if !ranges.is_empty() {
-        cut_all(document, path, &ranges)?;
-    }
-    Ok(!ranges.is_empty())
 }
 
 pub(super) static UNPUSH: Command = Command {
@@ -133,18 +138,19 @@ pub(super) static UNPUSH: Command = Command {
         }
         call.end()?;
         let document = call.edit(key)?;
-        let before = array_at(document, &path)?;
-        check(before, &path)?;
-        let before = before.items();
-        let sought = values.iter().map(|value| json::normal(value)).collect();
-        if take_out(document, &path, &sought)? {
-            let removed = before - array_at(document, &path)?.items();
+        let sought: HashSet<Cow<'_, [u8]>> = values.iter().map(|value| json::normal(value)).collect();
+        let mut places = Vec::new();
+        for (index, element) in array_at(document, &path)?.elements().enumerate() {
+            if sought.contains(&*json::normal(&pair(element, &path)?.1.text())) {
+                places.push(index);
+            }
+        }
+        if !places.is_empty() {
+            cut_all(document, &path, &runs(places.iter().copied()))?;
             let header = document.header();
             call.touch(key, Effect::Changed, header);
-            call.reply.integer(removed as i64);
-        } else {
-            call.reply.integer(0);
         }
+        call.reply.integer(places.len() as i64);
         Ok(())
     },
 };
@@ -225,10 +231,7 @@ fn first(queue: Node<'_>, path: &Path, count: Option<usize>) -> Result<Vec<Vec<u
     queue
         .elements()
         .take(count.unwrap_or(1))
-        .map(|element| match pair(element) {
-            Some(_) => Ok(element.text().into_owned()),
-            None => Err(Error::bad_type(path, "an array of [priority, value]", element.kind())),
-        })
+        .map(|element| pair(element, path).map(|_| element.text().into_owned()))
         .collect()
 }
 
