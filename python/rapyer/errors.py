@@ -6,6 +6,7 @@ from typing import Final
 __all__ = [
     "BadArgumentError",
     "BadDeleteActionError",
+    "BadFilterError",
     "BadJsonError",
     "BadPathError",
     "CantSerializeRedisValueError",
@@ -14,6 +15,7 @@ __all__ = [
     "DetachedValueError",
     "DocumentLimitError",
     "DuplicateModelNameError",
+    "FindError",
     "FoundError",
     "InvalidRefreshTtlError",
     "KeyNotFound",
@@ -33,6 +35,7 @@ __all__ = [
     "RapyerConnectionError",
     "RapyerError",
     "RapyerModelDoesntExistError",
+    "RapyerSerializationError",
     "ReservedNameError",
     "ScriptsNotInitializedError",
     "ServerFaultError",
@@ -40,6 +43,7 @@ __all__ = [
     "UnsupportArgumentTypeError",
     "UnsupportedArgumentTypeError",
     "UnsupportedArgumentValueError",
+    "UnsupportedIndexedFieldError",
     "UpdateAtomicModelError",
     "WrongKeyTypeError",
     "WrongValueTypeError",
@@ -84,6 +88,22 @@ class PersistentNoScriptError(RapyerError):
 
 class UpdateAtomicModelError(RapyerError):
     """Kept for code that catches it. Every field can be updated, so nothing raises it."""
+
+
+class RapyerSerializationError(RapyerError):
+    """Kept for code that catches it. `CantSerializeRedisValueError` says that a value cannot be stored."""
+
+
+class FindError(RapyerError):
+    """Kept for code that catches it, the base of what was wrong with a query. There are no queries yet."""
+
+
+class BadFilterError(FindError):
+    """Kept for code that catches it. There are no queries yet."""
+
+
+class UnsupportedIndexedFieldError(FindError):
+    """Kept for code that catches it. There are no queries yet."""
 
 
 class NotConfiguredError(RapyerError):

@@ -1,5 +1,6 @@
 """What operations on models return."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -42,6 +43,12 @@ class DeleteResult:
     @property
     def keys_deleted(self) -> int:
         """The same: a model is one key."""
+        return self.models_deleted
+
+    @property
+    def count(self) -> int:
+        """Deprecated: `models_deleted`."""
+        warnings.warn("count is deprecated: use models_deleted", DeprecationWarning, stacklevel=2)
         return self.models_deleted
 
 

@@ -136,7 +136,10 @@ async def test_deleting_by_key(on_host: Host) -> None:
 async def test_deleting_many(on_host: Host) -> None:
     pages = [await Page().asave() for _ in range(7)]
     Page.Meta.max_delete_per_transaction = 2
-    assert await Page.adelete_many(pages[0], pages[1].key, pages[2].pk, "none") == DeleteResult(3)
+    result = await Page.adelete_many(pages[0], pages[1].key, pages[2].pk, "none")
+    assert result == DeleteResult(3)
+    with pytest.warns(DeprecationWarning, match="models_deleted"):
+        assert result.count == 3
     assert len(await Page.afind_keys()) == 4
     wrong: list[tuple[Any, ...]] = [(), (None,), (PageView(),), (1.5, None)]
     for nothing in wrong:
