@@ -34,6 +34,7 @@ from pydantic import (
     SecretStr,
     SerializeAsAny,
     Strict,
+    ValidationError,
     computed_field,
     field_serializer,
     model_serializer,
@@ -46,6 +47,8 @@ from typing_extensions import TypedDict
 from _hosts import Host
 from rapyer import AtomicRedisModel, RedisConfig
 from rapyer._codec import Codec
+from rapyer.errors import CantSerializeRedisValueError, CorruptedModelError
+from rapyer.fields import Pickle
 from rapyer.types import RedisBytes, RedisDatetime, RedisDict, RedisFloat, RedisInt, RedisList, RedisStr
 
 
@@ -313,3 +316,45 @@ async def test_any_values_of_the_common_types_come_back(shelf: Shelf) -> None:
     loaded = await Shelf.aget(shelf.key)
     assert loaded == shelf
     assert shelf._stored.changes(Codec.of_model(Shelf).dump(loaded)) == []
+
+
+class Opaque:
+    """What JSON cannot hold and pydantic does not know."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Opaque) and other.n == self.n
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Pickled(AtomicRedisModel):
+    opaque: Annotated[Opaque, Pickle()]
+    number: Annotated[complex, Pickle()] = 1j
+    items: list[Annotated[Opaque, Pickle()]] = []
+
+
+async def test_a_field_is_pickled_where_it_is_asked_for(on_host: Host) -> None:
+    model = await Pickled(opaque=Opaque(5), number=2 + 3j, items=[Opaque(1)]).asave()
+    assert await Pickled.aget(model.key) == model
+    model.opaque.n = 6
+    await model.asave()
+    assert (await Pickled.aget(model.key)).opaque == Opaque(6)
+    async with model.apipeline():
+        model.opaque = Opaque(7)
+    assert (await Pickled.aget(model.key)).opaque == Opaque(7)
+    with pytest.raises(ValidationError):
+        Pickled(opaque=cast("Any", 5))
+
+
+async def test_what_is_no_pickle_is_reported(on_host: Host) -> None:
+    model = await Pickled(opaque=Opaque(5)).asave()
+    a_number = '"gARLBS4="'  # pickle.dumps(5)
+    for wrong in ('"no base64!"', '"YWJj"', "5", a_number):
+        await on_host.call("MODEL.SET", model.key, "$.opaque", wrong)
+        with pytest.raises(CorruptedModelError):
+            await Pickled.aget(model.key)
+    with pytest.raises(CantSerializeRedisValueError, match="cannot be pickled"):
+        await Pickled(opaque=Opaque(cast("Any", lambda: 1))).asave()
