@@ -21,7 +21,9 @@ const LAST: &str = "10000000";
 
 /// A name, the words of a call with `@` for the size and `#` for a random index below it, and the words of one that
 /// undoes it.
-const CALLS_ON_ARRAYS: [(&str, &[&str], &[&str]); 13] = [
+type Calls = (&'static str, &'static [&'static str], &'static [&'static str]);
+
+const CALLS_ON_ARRAYS: [Calls; 13] = [
     ("append", &["MODEL.APPEND", "array", "$.items", "123456"], &["MODEL.POP", "array", "$.items"]),
     ("pop last", &["MODEL.POP", "array", "$.items"], &["MODEL.APPEND", "array", "$.items", "123456"]),
     ("pop first", &["MODEL.POP", "array", "$.items", "0"], &["MODEL.APPEND", "array", "$.items", "123456"]),
@@ -45,7 +47,7 @@ const CALLS_ON_ARRAYS: [(&str, &[&str], &[&str]); 13] = [
     ("count elements", &["MODEL.LEN", "array", "$.items"], &[]),
 ];
 
-const CALLS_ON_OBJECTS: [(&str, &[&str], &[&str]); 8] = [
+const CALLS_ON_OBJECTS: [Calls; 8] = [
     ("read member", &["MODEL.GET", "object", "$.by_id.k#"], &[]),
     ("set member", &["MODEL.SET", "object", "$.by_id.k#", "654321"], &[]),
     ("INCRBY member", &["MODEL.INCRBY", "object", "$.by_id.k#", "7"], &[]),
@@ -59,6 +61,29 @@ const CALLS_ON_OBJECTS: [(&str, &[&str], &[&str]); 8] = [
     ("update members", &["MODEL.UPDATE", "object", "$.by_id.k#", "1", "$.by_id.k0", "2"], &[]),
     ("pop last member", &["MODEL.POP", "object", "$.by_id"], &["MODEL.SET", "object", "$.by_id.last", "1"]),
 ];
+
+const CALLS_ON_SETS: [Calls; 8] = [
+    ("add", &["MODEL.ADD", "set", "$.items", "\"new\""], &["MODEL.DISCARD", "set", "$.items", "\"new\""]),
+    ("add again", &["MODEL.ADD", "set", "$.items", "\"k#\""], &[]),
+    ("discard", &["MODEL.DISCARD", "set", "$.items", "\"k#\""], &["MODEL.ADD", "set", "$.items", "\"k#\""]),
+    ("has element", &["MODEL.CONTAINS", "set", "$.items", "\"k#\""], &[]),
+    (
+        "push",
+        &["MODEL.PUSH", "queue", "$.items", "#", "\"new\""],
+        &["MODEL.UNPUSH", "queue", "$.items", "\"new\""],
+    ),
+    ("push again", &["MODEL.PUSH", "queue", "$.items", "#", "\"k#\""], &[]),
+    (
+        "take out",
+        &["MODEL.UNPUSH", "queue", "$.items", "\"k#\""],
+        &["MODEL.PUSH", "queue", "$.items", "#", "\"k#\""],
+    ),
+    ("pop least", &["MODEL.POPMIN", "queue", "$.items"], &["MODEL.PUSH", "queue", "$.items", "#", "\"k#\""]),
+];
+
+fn calls() -> impl Iterator<Item = &'static Calls> {
+    CALLS_ON_ARRAYS.iter().chain(&CALLS_ON_OBJECTS).chain(&CALLS_ON_SETS)
+}
 
 fn items(size: usize, item: impl Fn(usize) -> String) -> String {
     (0..size).map(item).collect::<Vec<_>>().join(",")
@@ -97,7 +122,10 @@ fn run(size: usize) -> Vec<(Duration, Duration)> {
     let array = format!("{{\"items\":[{}]}}", items(size, |index| numbers(index).to_string()));
     let object =
         format!("{{\"by_id\":{{{}}}}}", items(size, |index| format!("\"k{index}\":{}", numbers(index))));
-    for (key, text) in [("array", &array), ("object", &object)] {
+    let set = format!("{{\"items\":[{}]}}", items(size, |index| format!("\"k{index}\"")));
+    let queue = format!("{{\"items\":[{}]}}", items(size, |index| format!("[{index},\"k{index}\"]")));
+    let documents = [("array", &array), ("object", &object), ("set", &set), ("queue", &queue)];
+    for (key, text) in documents {
         let took = call(&mut Keyspace::default(), &["MODEL.CREATE", key, text], "");
         let memory = Document::new(text.as_bytes(), NOW).map_or(0, |document| document.memory());
         println!(
@@ -111,10 +139,11 @@ fn run(size: usize) -> Vec<(Duration, Duration)> {
     // The same calls again and again: a stall that is ours comes back, one of the machine's does not.
     for _ in 0..ROUNDS {
         let mut keyspace = Keyspace::default();
-        call(&mut keyspace, &["MODEL.CREATE", "array", &array], "");
-        call(&mut keyspace, &["MODEL.CREATE", "object", &object], "");
-        let calls = CALLS_ON_ARRAYS.iter().chain(&CALLS_ON_OBJECTS);
-        let times: Vec<_> = calls.map(|(_, words, undo)| measure(&mut keyspace, size, words, undo)).collect();
+        for (key, text) in documents {
+            call(&mut keyspace, &["MODEL.CREATE", key, text], "");
+        }
+        let times: Vec<_> =
+            calls().map(|(_, words, undo)| measure(&mut keyspace, size, words, undo)).collect();
         if fastest.is_empty() {
             fastest = times;
         } else {
@@ -134,7 +163,7 @@ fn main() -> ExitCode {
     println!("\n{:<18}{}   growth", "median/slowest µs", SIZES.map(|size| format!("{size:>16}")).concat());
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
     let mut passed = true;
-    for (row, (name, ..)) in CALLS_ON_ARRAYS.iter().chain(&CALLS_ON_OBJECTS).enumerate() {
+    for (row, (name, ..)) in calls().enumerate() {
         let times = columns.each_ref().map(|column| column[row]);
         let cells = times.map(|(median, most)| format!("{:>8.2}/{:>7.1}", micros(median), micros(most)));
         let growth = micros(times.iter().max().unwrap_or(&times[0]).0) / micros(times[0].0);

@@ -2,8 +2,9 @@
 //!
 //! A chunk holds some of the items as text, each followed by a comma, or one item that is a large container
 //! itself. So every small value is contiguous, text finds its way by the same rules in a chunk as in a small
-//! document, and an edit rewrites one chunk. An [`Array`] counts elements over groups of chunks to find an index;
-//! an [`Object`] finds a member's chunk by the hash of its name.
+//! document, and an edit rewrites one chunk. An [`Array`] counts elements over groups of chunks to find an index,
+//! and finds a value's chunk by the value's hash where it is a set or a queue; an [`Object`] finds a member's chunk
+//! by the hash of its name.
 
 mod array;
 mod chunk;
@@ -11,7 +12,9 @@ mod index;
 mod object;
 #[cfg(test)]
 mod tests;
+mod values;
 
+use std::borrow::Cow;
 use std::ops::{ControlFlow, Range};
 
 pub(crate) use chunk::LARGE;
@@ -23,7 +26,7 @@ use object::Object;
 use crate::Error;
 use crate::defrag::{Mover, Sweep};
 use crate::json::{self, Kind};
-use crate::node::{Edit, Items, Node, Splice, item, separated};
+use crate::node::{By, Edit, Items, Node, Normals, Splice, item, separated};
 use crate::path::{Step, locate};
 
 /// A large array or object.
@@ -91,6 +94,9 @@ trait Chunks {
 
     /// Puts chunks where one was that held all or some of their items: where the first of them is.
     fn replace(&mut self, at: Self::At, with: Vec<Chunk>) -> Self::At;
+
+    /// The large container that a chunk is, to ready it: its text stays.
+    fn nested(&mut self, at: Self::At) -> Option<&mut Container>;
 
     /// Takes a chunk out.
     fn take(&mut self, at: Self::At) -> Chunk;
@@ -194,6 +200,29 @@ impl Container {
         }
     }
 
+    /// The elements of these normal texts, with their places, in no order.
+    pub(crate) fn places(&self, by: By, sought: &Normals<'_>) -> Vec<(usize, Cow<'_, [u8]>)> {
+        match self {
+            Self::Array(array) => array.places(by, sought),
+            Self::Object(_) => Vec::new(),
+        }
+    }
+
+    /// Whether [`Self::index`] has something to do.
+    pub(crate) fn is_unindexed(&self, by: By) -> bool {
+        matches!(self, Self::Array(array) if array.is_unindexed(by))
+    }
+
+    /// Readies the array that `steps` lead to, if that is what it is, for look-ups of its elements.
+    pub(crate) fn index(&mut self, steps: &[Step], by: By) {
+        match (steps.split_first(), self) {
+            (None, Self::Array(array)) => array.index(by),
+            (Some((step, below)), Self::Array(array)) => index_below(array, step, below, by),
+            (Some((step, below)), Self::Object(object)) => index_below(object, step, below, by),
+            (None, Self::Object(_)) => {}
+        }
+    }
+
     pub(crate) fn names(&self) -> Items<'_, &[u8]> {
         match self {
             Self::Array(_) => Box::new(std::iter::empty()),
@@ -277,6 +306,14 @@ fn child<'a, C: Chunks>(chunks: &'a C, step: &Step) -> Option<Node<'a>> {
         Body::Text(text) => Node::Text(&text[value]),
         Body::Large(nested) => Node::Large(&nested.value),
     })
+}
+
+fn index_below<C: Chunks>(chunks: &mut C, step: &Step, below: &[Step], by: By) {
+    if let Some(place) = chunks.find(step)
+        && let Some(container) = chunks.nested(place.at)
+    {
+        container.index(below, by);
+    }
 }
 
 fn edit_below<'e, C: Chunks>(

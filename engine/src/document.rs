@@ -10,7 +10,7 @@ use std::ops::{ControlFlow, Range};
 
 use crate::container::{Container, LARGE, Outcome, fits};
 use crate::defrag::{Mover, Sweep};
-use crate::node::{Edit, Node};
+use crate::node::{By, Edit, Node};
 use crate::path::{Step, locate};
 use crate::{Error, Millis, Time, json};
 
@@ -295,6 +295,19 @@ impl Document {
     /// Whether [`Self::break_up`] has something to do.
     pub(crate) fn is_unbroken(&self) -> bool {
         matches!(self.root(), Node::Text(text) if text.len() > LARGE && Container::is_one(text))
+    }
+
+    /// Readies the array at `steps` for look-ups of its elements, which then do not cost its size; a part of it at
+    /// a time.
+    pub(crate) fn index(&mut self, steps: &[Step], by: By) {
+        if let Stored::Large(large) = &mut self.stored {
+            large.value.index(steps, by);
+        }
+    }
+
+    /// Whether [`Self::index`] has something to do.
+    pub(crate) fn is_unindexed(&self, steps: &[Step], by: By) -> bool {
+        matches!(self.root().find(steps), Some(Node::Large(container)) if container.is_unindexed(by))
     }
 
     fn of_chunks(header: Header, value: Container) -> Self {

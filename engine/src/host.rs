@@ -1,6 +1,8 @@
 //! What a host offers to a command, and what it is told when the command is done.
 
 use crate::command::Entry;
+use crate::node::By;
+use crate::path::Step;
 use crate::{Document, Error, Policies, Time};
 
 /// One database of a host, opened for one command.
@@ -54,6 +56,21 @@ impl dyn Host + '_ {
         {
             // Another form of the same value: nobody needs to hear of it.
             document.break_up();
+        }
+        self.read(key)
+    }
+
+    /// The document under `key`, to look elements of the array at `steps` up by their values.
+    pub(crate) fn read_indexed(
+        &mut self,
+        key: &[u8],
+        steps: &[Step],
+        by: By,
+    ) -> Result<Option<&Document>, Error> {
+        if self.read_below(key)?.is_some_and(|document| document.is_unindexed(steps, by))
+            && let Some(document) = self.edit(key)?
+        {
+            document.index(steps, by);
         }
         self.read(key)
     }

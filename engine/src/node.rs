@@ -1,6 +1,7 @@
 //! A value in a document and an edit of it, whichever way the document is stored.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use smallvec::SmallVec;
@@ -20,6 +21,37 @@ pub(crate) enum Node<'a> {
 
 /// An array's elements or an object's names, one after the other.
 pub(crate) type Items<'a, T> = Box<dyn Iterator<Item = T> + 'a>;
+
+/// The normal texts of values to look for.
+pub(crate) type Normals<'s> = HashSet<Cow<'s, [u8]>>;
+
+/// What the elements of an array are found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Their own values, as in a set.
+    Value,
+    /// The value in each, which is a pair of a number and a value, as in a priority queue.
+    Paired,
+}
+
+impl By {
+    /// The text that elements share which are found as one; nothing where an element is no pair but should be.
+    pub(crate) fn normal(self, element: Node<'_>) -> Option<Cow<'_, [u8]>> {
+        match self {
+            Self::Value => Some(element.normal()),
+            Self::Paired => element.pair().map(|(_, value)| value.normal()),
+        }
+    }
+
+    /// The normal texts of elements with their places, the first of which is given.
+    pub(crate) fn normals<'n>(
+        self,
+        elements: impl Iterator<Item = Node<'n>>,
+        first: usize,
+    ) -> impl Iterator<Item = (usize, Cow<'n, [u8]>)> {
+        (first..).zip(elements).filter_map(move |(place, element)| Some((place, self.normal(element)?)))
+    }
+}
 
 impl<'a> Node<'a> {
     pub(crate) fn kind(self) -> Kind {
@@ -72,6 +104,38 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// The elements of these normal texts, with their places, in order.
+    pub(crate) fn places(self, by: By, sought: &Normals<'_>) -> Vec<(usize, Cow<'a, [u8]>)> {
+        let mut places = match self {
+            Self::Text(_) => {
+                by.normals(self.elements(), 0).filter(|(_, normal)| sought.contains(normal)).collect()
+            }
+            Self::Large(container) => container.places(by, sought),
+        };
+        places.sort_unstable_by_key(|(place, _)| *place);
+        places
+    }
+
+    /// The number and the value that it is an array of, if it is one.
+    pub(crate) fn pair(self) -> Option<(Self, Self)> {
+        match self {
+            Self::Text(text) => pair(json::elements(text, 0).map(|span| Self::Text(&text[span]))),
+            Self::Large(container) => pair(container.elements()),
+        }
+    }
+
+    fn is_number(self) -> bool {
+        matches!(self.kind(), Kind::Integer | Kind::Number)
+    }
+
+    /// The text that equal values share and others do not.
+    pub(crate) fn normal(self) -> Cow<'a, [u8]> {
+        match self.text() {
+            Cow::Borrowed(text) => json::normal(text),
+            Cow::Owned(text) => json::normal(&text).into_owned().into(),
+        }
+    }
+
     /// The value that steps lead to, and the path there with every index counted from the start.
     pub(crate) fn resolve(self, steps: &[Step]) -> Option<(Path, Self)> {
         let mut node = self;
@@ -116,6 +180,13 @@ impl<'a> Node<'a> {
                 .map(|member| (&text[member.name], Self::Text(&text[member.value]))),
             Self::Large(container) => container.last_member(),
         }
+    }
+}
+
+fn pair<'a>(mut parts: impl Iterator<Item = Node<'a>>) -> Option<(Node<'a>, Node<'a>)> {
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(number), Some(value), None) if number.is_number() => Some((number, value)),
+        _ => None,
     }
 }
 

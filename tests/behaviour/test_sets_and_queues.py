@@ -34,16 +34,23 @@ async def stored(host: Host, key: str = KEY) -> Any:
     return json.loads(text)
 
 
+# Enough to have the container broken up, and its elements found by an index.
+FEW_AND_MANY = pytest.mark.parametrize(
+    "many_others", [[], [f"other {n}" for n in range(900)]], ids=["few", "many"]
+)
+
+
 class TestSets:
+    @FEW_AND_MANY
     @many
     @given(
         given=st.lists(values, max_size=5),
         changes=st.lists(st.tuples(st.booleans(), st.lists(values, min_size=1, max_size=4)), max_size=6),
     )
     async def test_a_set_is_what_python_makes_of_it(
-        self, host: Host, given: list[Any], changes: list[tuple[bool, list[Any]]]
+        self, host: Host, many_others: list[str], given: list[Any], changes: list[tuple[bool, list[Any]]]
     ) -> None:
-        held = list({distinct(value): value for value in given}.values())
+        held = [*many_others, *{distinct(value): value for value in given}.values()]
         await create(host, set=held)
         for adds, changed in changes:
             keys = dict.fromkeys(map(distinct, changed))
@@ -132,6 +139,7 @@ class TestSets:
 
 
 class TestQueues:
+    @FEW_AND_MANY
     @many
     @given(
         program=st.lists(
@@ -144,10 +152,10 @@ class TestQueues:
         )
     )
     async def test_a_queue_is_what_python_makes_of_it(
-        self, host: Host, program: list[tuple[str, float, Any]]
+        self, host: Host, many_others: list[str], program: list[tuple[str, float, Any]]
     ) -> None:
-        await create(host, q=[])
-        held: list[tuple[float, Any]] = []
+        held: list[tuple[float, Any]] = [(n // 300 - 1, other) for n, other in enumerate(many_others)]
+        await create(host, q=held)
         for act, priority, value in program:
             text = json.dumps(value)
             others = [item for item in held if distinct(item[1]) != distinct(value)]

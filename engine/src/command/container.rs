@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::set::retain_new;
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json, Sought};
-use crate::node::{Edit, Node};
+use crate::node::{By, Edit, Node};
 use crate::path::{Name, Path, Step};
 use crate::{Document, Error, Groups};
 
@@ -50,10 +51,11 @@ fn append(call: &mut Call<'_>) -> Result<(), Error> {
     }
     let document = call.edit(key)?;
     if unique || most.is_some() {
-        let array = array_at(document, &path)?;
-        if unique {
-            retain_new(array, &mut values);
-        }
+        array_at(document, &path)?;
+    }
+    if unique {
+        document.index(path.steps(), By::Value);
+        retain_new(array_at(document, &path)?, &mut values);
     }
     let before = document.header().version;
     let length = document.edit_once(|document| {
@@ -81,20 +83,6 @@ fn append(call: &mut Call<'_>) -> Result<(), Error> {
     call.touch(key, effect, header);
     call.reply.integer(length as i64);
     Ok(())
-}
-
-/// Leaves the values that are new to an array, each once.
-pub(super) fn retain_new(array: Node<'_>, values: &mut Vec<Cow<'_, [u8]>>) {
-    let mut at = 0;
-    while let Some(value) = values.get(at) {
-        let sought = Sought::new(value);
-        let known = values[..at].iter().any(|value| sought.is(value));
-        if known || array.elements().any(|element| element.is(&sought)) {
-            values.remove(at);
-        } else {
-            at += 1;
-        }
-    }
 }
 
 /// The string `text` with the content of further ones.

@@ -4,7 +4,7 @@ use super::container::length;
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json, Sought};
-use crate::node::Node;
+use crate::node::{By, Node, Normals};
 use crate::path::{Path, Step};
 use crate::{Error, Groups, Reply};
 
@@ -118,7 +118,10 @@ fn contains(call: &mut Call<'_>) -> Result<(), Error> {
     let path = call.args.path()?;
     let value = call.args.optional_json(&CONTAINS, 0)?;
     call.end()?;
-    let document = call.host.read_below(key)?;
+    let document = match value {
+        Some(_) => call.host.read_indexed(key, path.steps(), By::Value)?,
+        None => call.host.read_below(key)?,
+    };
     let Some((document, node)) =
         document.and_then(|document| Some((document, document.root().find(path.steps())?)))
     else {
@@ -142,8 +145,8 @@ fn holds(node: Node<'_>, value: &[u8], path: &Path) -> Result<bool, Error> {
     };
     Ok(match node.kind() {
         Json::Array => {
-            let sought = Sought::new(value);
-            node.elements().any(|element| element.is(&sought))
+            let sought = Normals::from([json::normal(value)]);
+            !node.places(By::Value, &sought).is_empty()
         }
         Json::Object => node.find(&[Step::Name(string()?.into())]).is_some(),
         Json::String => json::unquote(&node.text()).contains(&*json::unquote(string()?)),

@@ -27,7 +27,8 @@ pub use args::{Arg, Args, Kind};
 pub use table::{Entry, TABLE, entries, find};
 
 use crate::host::{Deadline, Done, Effect, Host, Touched};
-use crate::{Document, Error, Groups, Header, Reply, Time, lifetime};
+use crate::node::By;
+use crate::{Document, Error, Groups, Header, Path, Reply, Time, lifetime};
 
 /// A row of the table.
 #[derive(Debug)]
@@ -186,6 +187,13 @@ impl<'a> Call<'a> {
     pub(crate) fn edit(&mut self, key: &[u8]) -> Result<&mut Document, Error> {
         let document = self.try_edit(key)?.ok_or(Error::NoKey)?;
         document.break_up();
+        Ok(document)
+    }
+
+    /// The document under `key`, to look elements of the array at `path` up by their values and to change it.
+    pub(crate) fn edit_indexed(&mut self, key: &[u8], path: &Path, by: By) -> Result<&mut Document, Error> {
+        let document = self.edit(key)?;
+        document.index(path.steps(), by);
         Ok(document)
     }
 

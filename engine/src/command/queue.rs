@@ -2,15 +2,14 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::HashSet;
 
 use super::container::{array_at, cut_all, runs};
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
 use crate::host::Effect;
-use crate::json::{self, Kind as Json, Sought};
-use crate::node::{Edit, Node};
-use crate::path::Path;
-use crate::{Error, Groups};
+use crate::json::{self, Kind as Json};
+use crate::node::{By, Edit, Node, Normals};
+use crate::path::{Path, Step};
+use crate::{Document, Error, Groups};
 
 const PRIORITY: &str = "a priority is a JSON number";
 
@@ -43,26 +42,29 @@ fn push(call: &mut Call<'_>) -> Result<(), Error> {
         items.push(valued(call, &path, priority)?);
     }
     call.end()?;
-    let document = call.edit(key)?;
-    let mut length = array_at(document, &path)?.items();
-    // All of them or none: what else can fail is found by the first look at the queue.
+    let document = call.edit_indexed(key, &path, By::Paired)?;
+    let before = queue_at(document, &path)?.items();
+    // All of them or none: nothing else can fail.
     if document.room() < items.iter().map(|(priority, value)| priority.len() + value.len() + 4).sum() {
         return Err(Error::too_large());
     }
-    let before = length;
-    document.edit_once(|document| {
+    let length = document.edit_once(|document| {
+        let mut length = before;
         for (priority, value) in &items {
-            let place = place(array_at(document, &path)?, &path, priority, value)?;
-            if let Some(held) = place.held {
-                document.edit(path.steps(), |_| Ok(((), Some(Edit::Cut(held..held + 1)))))?;
+            let sought = Normals::from([json::normal(value)]);
+            let held =
+                array_at(document, &path)?.places(By::Paired, &sought).first().map(|(place, _)| *place);
+            if let Some(place) = held {
+                document.edit(path.steps(), |_| Ok(((), Some(Edit::Cut(place..place + 1)))))?;
                 length -= 1;
             }
+            let place = bisect(array_at(document, &path)?, length, priority);
             let values = [Cow::from([b"[", &priority[..], b",", value, b"]"].concat())];
-            let at = (place.at < length).then_some(place.at);
+            let at = (place < length).then_some(place);
             document.edit(path.steps(), |_| Ok(((), Some(Edit::Insert { at, values: &values }))))?;
             length += 1;
         }
-        Ok(())
+        Ok(length)
     })?;
     let header = document.header();
     call.touch(key, Effect::Changed, header);
@@ -70,25 +72,36 @@ fn push(call: &mut Call<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Where a value is in a queue, and where one of a priority belongs once that is gone.
-struct Place {
-    held: Option<usize>,
-    at: usize,
-}
-
-fn place(queue: Node<'_>, path: &Path, priority: &[u8], value: &[u8]) -> Result<Place, Error> {
-    let sought = Sought::new(value);
-    let mut place = Place { held: None, at: 0 };
-    for (index, element) in queue.elements().enumerate() {
-        let (other, held) = pair(element, path)?;
-        if place.held.is_none() && held.is(&sought) {
-            place.held = Some(index);
-        } else if json::order(&other.text(), priority) != Some(Ordering::Greater) {
-            // Behind those of the same priority: of equals the oldest comes first.
-            place.at = index + 1 - usize::from(place.held.is_some());
+/// Where a queue of a length has room for one more of a priority: behind those of the same, for of equals the
+/// oldest comes first. The same elements give the same place, however they are stored and whether they are in
+/// order.
+fn bisect(queue: Node<'_>, length: usize, priority: &[u8]) -> usize {
+    let (mut low, mut high) = (0, length);
+    while low < high {
+        let middle = low.midpoint(high);
+        let pair = queue.find(&[Step::Index(middle as i64)]).and_then(Node::pair);
+        let order = pair.and_then(|(other, _)| json::order(&other.text(), priority));
+        if order == Some(Ordering::Greater) {
+            high = middle;
+        } else {
+            low = middle + 1;
         }
     }
-    Ok(place)
+    low
+}
+
+/// The array at a path, which is a queue as far as its ends tell: to look at all of it would cost its size.
+fn queue_at<'d>(document: &'d Document, path: &Path) -> Result<Node<'d>, Error> {
+    let queue = array_at(document, path)?;
+    let mut ends = [0, -1].into_iter().filter_map(|index| queue.find(&[Step::Index(index)]));
+    match ends.find(|end| end.pair().is_none()) {
+        None => Ok(queue),
+        Some(odd) => Err(no_pair(odd, path)),
+    }
+}
+
+fn no_pair(element: Node<'_>, path: &Path) -> Error {
+    Error::bad_type(path, "an array of [priority, value]", element.kind())
 }
 
 type Item<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
@@ -103,17 +116,6 @@ fn valued<'a>(call: &mut Call<'a>, path: &Path, priority: Cow<'a, [u8]>) -> Resu
         return Err(Error::argument(&priority, PRIORITY));
     }
     Ok((priority, call.args.json(path.depth() + 2)?))
-}
-
-/// The priority and the value of a queue's element; anything else is refused.
-fn pair<'n>(element: Node<'n>, path: &Path) -> Result<(Node<'n>, Node<'n>), Error> {
-    let mut parts = element.elements();
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some(priority), Some(value), None) if matches!(priority.kind(), Json::Integer | Json::Number) => {
-            Ok((priority, value))
-        }
-        _ => Err(Error::bad_type(path, "an array of [priority, value]", element.kind())),
-    }
 }
 
 pub(super) static UNPUSH: Command = Command {
@@ -137,20 +139,17 @@ pub(super) static UNPUSH: Command = Command {
             values.push(value);
         }
         call.end()?;
-        let document = call.edit(key)?;
-        let sought: HashSet<Cow<'_, [u8]>> = values.iter().map(|value| json::normal(value)).collect();
-        let mut places = Vec::new();
-        for (index, element) in array_at(document, &path)?.elements().enumerate() {
-            if sought.contains(&*json::normal(&pair(element, &path)?.1.text())) {
-                places.push(index);
-            }
-        }
-        if !places.is_empty() {
-            cut_all(document, &path, &runs(places.iter().copied()))?;
+        let document = call.edit_indexed(key, &path, By::Paired)?;
+        let sought: Normals<'_> = values.iter().map(|value| json::normal(value)).collect();
+        let places = queue_at(document, &path)?.places(By::Paired, &sought);
+        let ranges = runs(places.iter().map(|(place, _)| *place));
+        let removed: usize = ranges.iter().map(ExactSizeIterator::len).sum();
+        if removed > 0 {
+            cut_all(document, &path, &ranges)?;
             let header = document.header();
             call.touch(key, Effect::Changed, header);
         }
-        call.reply.integer(places.len() as i64);
+        call.reply.integer(removed as i64);
         Ok(())
     },
 };
@@ -231,7 +230,10 @@ fn first(queue: Node<'_>, path: &Path, count: Option<usize>) -> Result<Vec<Vec<u
     queue
         .elements()
         .take(count.unwrap_or(1))
-        .map(|element| pair(element, path).map(|_| element.text().into_owned()))
+        .map(|element| match element.pair() {
+            Some(_) => Ok(element.text().into_owned()),
+            None => Err(no_pair(element, path)),
+        })
         .collect()
 }
 

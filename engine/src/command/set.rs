@@ -7,7 +7,7 @@ use super::container::{array_at, cut_all, runs};
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
 use crate::host::Effect;
 use crate::json;
-use crate::node::{Edit, Node};
+use crate::node::{By, Edit, Node, Normals};
 use crate::{Error, Groups};
 
 pub(super) static ADD: Command = Command {
@@ -34,34 +34,25 @@ fn add(call: &mut Call<'_>) -> Result<(), Error> {
         values.push(value);
     }
     call.end()?;
-    let document = call.edit(key)?;
-    let array = array_at(document, &path)?;
-    let mut new: HashSet<Cow<'_, [u8]>> = values.iter().map(|value| json::normal(value)).collect();
-    for element in array.elements() {
-        if new.is_empty() {
-            break;
-        }
-        new.remove(&*normal(element));
-    }
-    let added: Vec<Cow<'_, [u8]>> =
-        values.iter().filter(|value| new.remove(&*json::normal(value))).cloned().collect();
-    if !added.is_empty() {
-        document.edit(path.steps(), |_| Ok(((), Some(Edit::Insert { at: None, values: &added }))))?;
+    let document = call.edit_indexed(key, &path, By::Value)?;
+    retain_new(array_at(document, &path)?, &mut values);
+    if !values.is_empty() {
+        document.edit(path.steps(), |_| Ok(((), Some(Edit::Insert { at: None, values: &values }))))?;
     }
     let header = document.header();
     // What was there already keeps the document alive all the same; nothing was written then.
-    let effect = if added.is_empty() { Effect::Read } else { Effect::Changed };
+    let effect = if values.is_empty() { Effect::Read } else { Effect::Changed };
     call.touch(key, effect, header);
-    call.reply.integer(added.len() as i64);
+    call.reply.integer(values.len() as i64);
     Ok(())
 }
 
-/// The text of an element that those equal to it share.
-fn normal(element: Node<'_>) -> Cow<'_, [u8]> {
-    match element.text() {
-        Cow::Borrowed(text) => json::normal(text),
-        Cow::Owned(text) => json::normal(&text).into_owned().into(),
-    }
+/// Leaves the values that are new to an array, each once.
+pub(super) fn retain_new(array: Node<'_>, values: &mut Vec<Cow<'_, [u8]>>) {
+    let sought = values.iter().map(|value| json::normal(value)).collect();
+    let mut known: HashSet<Vec<u8>> =
+        array.places(By::Value, &sought).into_iter().map(|(_, normal)| normal.into_owned()).collect();
+    values.retain(|value| known.insert(json::normal(value).into_owned()));
 }
 
 pub(super) static DISCARD: Command = Command {
@@ -91,14 +82,10 @@ fn discard(call: &mut Call<'_>) -> Result<(), Error> {
     while call.option()?.is_some() {
         strict = true;
     }
-    let document = call.edit(key)?;
-    let sought: HashSet<Cow<'_, [u8]>> = values.iter().map(|value| json::normal(value)).collect();
-    let found = array_at(document, &path)?
-        .elements()
-        .enumerate()
-        .filter(|(_, element)| sought.contains(&*normal(*element)))
-        .map(|(at, _)| at);
-    let ranges = runs(found);
+    let document = call.edit_indexed(key, &path, By::Value)?;
+    let sought: Normals<'_> = values.iter().map(|value| json::normal(value)).collect();
+    let places = array_at(document, &path)?.places(By::Value, &sought);
+    let ranges = runs(places.iter().map(|(place, _)| *place));
     let removed: usize = ranges.iter().map(ExactSizeIterator::len).sum();
     if strict && removed < sought.len() {
         return Err(Error::changed(&path));
@@ -169,7 +156,7 @@ fn setop(call: &mut Call<'_>) -> Result<(), Error> {
         if let Some(document) = document {
             if document.root().find(path.steps()).is_some() {
                 for element in array_at(document, path)?.elements() {
-                    let normal = normal(element).into_owned();
+                    let normal = element.normal().into_owned();
                     if (at == 0 || operation == Operation::Union) && met.insert(normal.clone()) {
                         result.push(element.text().into_owned());
                     }

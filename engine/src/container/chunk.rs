@@ -4,6 +4,8 @@ use std::iter::Peekable;
 use std::ops::{ControlFlow, Range};
 use std::vec;
 
+use memchr::memmem::Finder;
+
 use super::{Container, Look, Outcome, Size};
 use crate::Error;
 use crate::defrag::{Mover, Sweep};
@@ -22,6 +24,8 @@ pub(super) const CHUNK: usize = if cfg!(test) { 64 } else { 1 << 10 };
 #[derive(Clone, Debug, Default)]
 pub(super) struct Chunk {
     items: u32,
+    /// What an index of the elements' values knows it by, where there is one.
+    pub(super) id: u32,
     body: Body,
 }
 
@@ -61,7 +65,13 @@ impl Nested {
 
 impl Chunk {
     pub(super) fn of_text(text: Vec<u8>, items: usize) -> Self {
-        Self { items: items as u32, body: Body::Text(text.into_boxed_slice()) }
+        Self { items: items as u32, id: 0, body: Body::Text(text.into_boxed_slice()) }
+    }
+
+    /// Changes the items there are, and how many.
+    pub(super) fn set_items(&mut self, text: Vec<u8>, items: usize) {
+        self.items = items as u32;
+        self.set_text(text);
     }
 
     /// Changes the text of the items there are.
@@ -109,6 +119,14 @@ impl Chunk {
         Elements::of_list(list).map(|element| Node::Text(&list[element])).chain(large)
     }
 
+    /// Whether a text can be in it.
+    pub(super) fn may_hold(&self, text: &Finder<'_>) -> bool {
+        match &self.body {
+            Body::Text(items) => text.find(items).is_some(),
+            Body::Large(_) => true,
+        }
+    }
+
     pub(super) fn write(&self, text: &mut Vec<u8>) {
         match &self.body {
             Body::Text(items) => text.extend_from_slice(items),
@@ -151,6 +169,14 @@ impl Chunk {
         }
     }
 
+    /// The one large item.
+    pub(super) fn nested_mut(&mut self) -> Option<&mut Container> {
+        match &mut self.body {
+            Body::Text(_) => None,
+            Body::Large(nested) => Some(&mut nested.value),
+        }
+    }
+
     /// Edits inside the one large item.
     pub(super) fn edit_nested<'e>(
         &mut self,
@@ -158,9 +184,9 @@ impl Chunk {
         room: usize,
         look: &mut Look<'_, 'e>,
     ) -> Result<Outcome<'e>, Error> {
-        match &mut self.body {
-            Body::Text(_) => Ok(Outcome::Missing),
-            Body::Large(nested) => nested.value.edit(steps, room, look),
+        match self.nested_mut() {
+            None => Ok(Outcome::Missing),
+            Some(value) => value.edit(steps, room, look),
         }
     }
 
@@ -191,6 +217,7 @@ impl Chunk {
         match (&self.body, &next.body) {
             (Body::Text(left), Body::Text(right)) if left.len() + right.len() <= CHUNK / 2 => Some(Self {
                 items: self.items + next.items,
+                id: 0,
                 body: Body::Text([&**left, &**right].concat().into_boxed_slice()),
             }),
             _ => None,
@@ -296,7 +323,7 @@ impl<'a> Cutter<'a> {
             }
             if let Some(large) = large {
                 let nested = Nested { name: self.text[at..value].into(), value: self.container(large) };
-                chunks.push(Chunk { items: 1, body: Body::Large(Box::new(nested)) });
+                chunks.push(Chunk { items: 1, id: 0, body: Body::Large(Box::new(nested)) });
             } else {
                 open = if items == 0 { at } else { open.start }..end;
                 items += 1;

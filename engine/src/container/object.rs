@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::chunk::{Chunk, cut};
 use super::index::Index;
-use super::{Chunks, Place, Size};
+use super::{Chunks, Container, Place, Size};
 use crate::defrag::{Mover, Sweep};
 use crate::path::Step;
 
@@ -208,6 +208,10 @@ impl Chunks for Object {
             self.move_names(last, at, last);
         }
         at
+    }
+
+    fn nested(&mut self, at: u32) -> Option<&mut Container> {
+        self.slots[at as usize].chunk.nested_mut()
     }
 
     fn take(&mut self, at: u32) -> Chunk {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{Container, Outcome};
 use crate::json::{self, Kind};
-use crate::node::{Edit, Node};
+use crate::node::{By, Edit, Node, Normals};
 use crate::path::{Name, Path, Step, locate};
 use crate::{Document, Error};
 
@@ -27,12 +27,15 @@ enum Action {
     Insert(usize),
     Append,
     Cut(usize, usize),
+    /// Not an edit: readies an array for look-ups.
+    Index(By),
 }
 
 fn value() -> impl Strategy<Value = String> {
     let scalar = prop_oneof![
         4 => (0..100_000_u32).prop_map(|number| number.to_string()),
         1 => Just("null".to_owned()),
+        2 => (0..9_u8, 0..9_u8).prop_map(|(number, value)| format!("[{number},{value}.0]")),
         2 => r#"[\[\]{}"\\,:a-cé\n]{0,12}"#.prop_map(|text| serde_json::to_string(&text).unwrap()),
         1 => (90..300_usize).prop_map(|len| format!("\"{}\"", ",]}".repeat(len / 3))),
     ];
@@ -56,6 +59,7 @@ fn edit() -> impl Strategy<Value = Random> {
         1 => any::<usize>().prop_map(Action::Insert),
         2 => Just(Action::Append),
         2 => (any::<usize>(), any::<usize>()).prop_map(|(start, stop)| Action::Cut(start, stop)),
+        3 => prop_oneof![3 => Just(By::Value), 1 => Just(By::Paired)].prop_map(Action::Index),
     ];
     let way = prop_oneof![
         2 => Just(Vec::new()),
@@ -113,10 +117,23 @@ fn compare(node: Node<'_>, text: &[u8]) {
     assert_eq!(node.items(), items);
     let elements: Vec<_> = node.elements().map(|element| element.text().into_owned()).collect();
     assert_eq!(elements, json::elements(text, 0).map(|span| text[span].to_vec()).collect::<Vec<_>>());
+    compare_places(node, Node::Text(text));
     let names: Vec<_> = node.names().map(<[u8]>::to_vec).collect();
     assert_eq!(names, json::members(text, 0).map(|member| text[member.name].to_vec()).collect::<Vec<_>>());
     assert!(node.find(&[Step::Index(items as i64)]).is_none());
     assert!(node.find(&[Step::Name(b"\"absent\""[..].into())]).is_none());
+}
+
+/// Looks up a few of the elements, and what is none of them.
+fn compare_places(node: Node<'_>, text: Node<'_>) {
+    for by in [By::Value, By::Paired] {
+        let normals = |count| text.elements().step_by(3).filter_map(|element| by.normal(element)).take(count);
+        for count in [0, 1, 4] {
+            let mut sought: Normals<'_> = normals(count).collect();
+            sought.insert(b"\"absent\"".into());
+            assert_eq!(node.places(by, &sought), text.places(by, &sought));
+        }
+    }
 }
 
 fn apply(document: &mut Document, steps: &[Step], edit: &Edit<'_>) -> Result<Option<()>, Error> {
@@ -152,6 +169,11 @@ proptest! {
                     let (start, stop) = (start % (items + 1), stop % (items + 1));
                     Edit::Cut(start.min(stop)..start.max(stop))
                 }
+                (Action::Index(by), _) => {
+                    document.index(&steps, by);
+                    compare(document.root(), &text);
+                    continue;
+                }
                 (Action::Append, Kind::Array) => Edit::Insert { at: None, values: &values },
                 _ => continue,
             };
@@ -177,6 +199,9 @@ proptest! {
             let items = document.root().items();
             let grows = next() % 10 < if turn < 200 { 8 } else { 2 };
             let value = [Cow::Owned((next() % 100).to_string().into_bytes())];
+            if next() % 40 == 0 {
+                document.index(&[], By::Value);
+            }
             let name = Name::from_slice(format!("\"{}\"", next() % 1000).as_bytes());
             let (way, edit) = match (grows, named) {
                 (true, true) => (None, Edit::Put { name: &name, value: &value[0] }),
@@ -190,6 +215,7 @@ proptest! {
                 container.check();
             }
             prop_assert_eq!(document.text(), &text[..]);
+            compare_places(document.root(), Node::Text(&text));
         }
     }
 }
