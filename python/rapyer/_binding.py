@@ -16,6 +16,7 @@ from rapyer._codec import Codec
 from rapyer._connection import Word
 from rapyer._transport import Reply
 from rapyer.errors import DetachedValueError
+from rapyer.query import expression
 
 if TYPE_CHECKING:
     from rapyer.base import AtomicRedisModel
@@ -169,8 +170,10 @@ class Field:
             value = model.__dict__[self.name]
         except (AttributeError, KeyError):
             # On the class, whose model is None, as on an instance that was not built to its end.
-            name = owner.__name__ if model is None else type(model).__name__
-            raise AttributeError(f"{name!r} object has no attribute {self.name!r}") from None
+            found = expression(owner, self.name) if model is None else None
+            if found is None:
+                raise AttributeError(f"{owner.__name__!r} object has no attribute {self.name!r}") from None
+            return found
         # The most frequent reads, without a call more than they need.
         make = _MAKERS.get(type(value))
         if make is not None:

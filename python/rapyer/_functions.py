@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from rapyer._lock import LEASE, Lock
+from rapyer._many import delete_all
 from rapyer._transaction import current, transaction
-from rapyer.base import AtomicRedisModel, all_models, delete_all, model_of
+from rapyer.base import AtomicRedisModel, all_models, model_of
 from rapyer.errors import (
     KeyNotFound,
     MissingParameterError,

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from rapyer._codec import Codec
 from rapyer.config import RedisConfig
 from rapyer.errors import UnsupportedArgumentTypeError
+from rapyer.query import expression, no_expressions
 
 __all__ = ["AtomicMetaclass"]
 
@@ -37,7 +38,14 @@ class AtomicMetaclass(ModelMetaclass):
         given = namespace.get("Meta", parent or RedisConfig())
         namespace["Meta"] = _checked(given).adopted(parent)
         namespace["__rapyer_codec__"] = _WhenComplete()
-        return super().__new__(mcs, name, bases, namespace, **kwargs)
+        with no_expressions():
+            return super().__new__(mcs, name, bases, namespace, **kwargs)
+
+    if not TYPE_CHECKING:
+        # To a checker an attribute that a class does not have stays a mistake.
+        def __getattr__(cls, name: str) -> Any:
+            found = expression(cls, name)
+            return super().__getattr__(name) if found is None else found
 
     def __setattr__(cls, name: str, value: Any) -> None:
         if name == "Meta":

@@ -3,11 +3,11 @@
 import asyncio
 import json
 import logging
-import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, timezone
-from functools import partial
+from functools import partial, reduce
+from operator import and_
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 from uuid import uuid4
 
@@ -17,8 +17,9 @@ from typing_extensions import Self
 
 from rapyer._binding import Field, Holder, Location, Segment, binds, is_place, merged, path_text
 from rapyer._codec import Codec, plain_class
-from rapyer._connection import Route, Word, execute, scan, slot
+from rapyer._connection import Route, Word, execute
 from rapyer._lock import LEASE, Lock
+from rapyer._many import delete_all, delete_matching, find, insert, load, pages
 from rapyer._metaclass import AtomicMetaclass
 from rapyer._policy import Ttl, milliseconds
 from rapyer._stored import Stored
@@ -28,6 +29,7 @@ from rapyer.actions import ActionGroup, acts
 from rapyer.config import RedisConfig
 from rapyer.errors import (
     BadDeleteActionError,
+    BadFilterError,
     CorruptedModelError,
     DetachedValueError,
     KeyNotFound,
@@ -38,16 +40,16 @@ from rapyer.errors import (
     UnsupportedArgumentValueError,
 )
 from rapyer.fields import RapyerKey, is_key_mark
+from rapyer.query import Condition, FieldExpression, Filter
 from rapyer.result import DeleteResult, Found, GetOrCreateResult, GetOrCreateStatus
 from rapyer.types import RedisDict, RedisList, RedisSet
 from rapyer.types._atomic import record_assignment
 
-__all__ = ["AtomicRedisModel", "all_models", "delete_all", "model_of"]
+__all__ = ["AtomicRedisModel", "all_models", "model_of"]
 
 _M = TypeVar("_M")
 
 _CONTAINERS: Final = frozenset({RedisDict, RedisList, RedisSet})
-_PAGE: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _log: Final = logging.getLogger("rapyer")
 
@@ -225,17 +227,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                     f"{cls.__name__}.ainsert takes its own models, not {model!r}"
                 )
             model._refuse_nested("ainsert")
-        texts = [(model, model._codec().dump(model)) for model in models]
-        if current() is not None:
-            await _insert(texts)
-            return models
-        by_slot: dict[int, list[tuple[AtomicRedisModel, bytes]]] = {}
-        for model, text in texts:
-            by_slot.setdefault(slot(model._route(), model.key), []).append((model, text))
-        outcomes = await asyncio.gather(*map(_insert, by_slot.values()), return_exceptions=True)
-        for outcome in outcomes:
-            if outcome is not None:
-                raise outcome
+        await insert([(model, model._codec().dump(model)) for model in models])
         return models
 
     @classmethod
@@ -297,24 +289,37 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     @classmethod
     @acts(ActionGroup.READ, ActionGroup.FETCH)
     async def afind(
-        cls, *keys: str, skip_missing: bool = False, max_results: int | None = None
+        cls, *keys: "str | Filter", skip_missing: bool = False, max_results: int | None = None
     ) -> Found[Self]:
         """The models under some keys, in their order; missing ones raise `KeyNotFound` or are left out.
 
-        Without keys: all models of this class, at most `max_results`, in no order. That looks at every key of
-        the server, in small steps.
+        With conditions instead of keys, `User.age >= 18`: the models of this class that fulfil all of them;
+        with neither, all models. At most `max_results`, in no order. That looks at every key of the server,
+        and for conditions at every document of this class, in small steps; only what is found is refreshed.
         """
         if max_results is not None and max_results < 0:
             raise UnsupportedArgumentValueError(f"max_results must not be negative, and is {max_results!r}")
-        if keys:
-            found = await cls._load_many([cls._full_key(key) for key in keys], skip_missing)
+        condition = cls._condition("afind", keys)
+        if condition is None and keys:
+            found = await load(cls, [cls._full_key(key) for key in keys], skip_missing)
             return Found(found if max_results is None else found[:max_results])
-        models: Found[Self] = Found()
-        async for page in cls._pages(max_results):
-            models += await cls._load_many(page, skip_missing=True)
-            if max_results is not None and len(models) >= max_results:
-                return Found(models[:max_results])
-        return models
+        return Found(await find(cls, condition, max_results))
+
+    @classmethod
+    def _condition(cls, method: str, given: Sequence[object]) -> Condition | None:
+        """All conditions among the arguments of a method as one; then there is nothing but conditions."""
+        conditions = [one for one in given if isinstance(one, Condition)]
+        for one in given:
+            if isinstance(one, FieldExpression):
+                raise BadFilterError(f"{one} is a field: {cls.__name__}.{method} takes what compares it")
+            if conditions and not isinstance(one, Condition):
+                raise UnsupportedArgumentValueError(
+                    f"{cls.__name__}.{method} takes keys or conditions, not {one!r} beside {conditions[0]}"
+                )
+        for one in conditions:
+            if not issubclass(cls, one.model):
+                raise BadFilterError(f"{one} is not about {cls.__name__}")
+        return reduce(and_, conditions) if conditions else None
 
     @classmethod
     @acts()
@@ -323,34 +328,11 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         if max_results is not None and max_results < 0:
             raise UnsupportedArgumentValueError(f"max_results must not be negative, and is {max_results!r}")
         keys: list[RapyerKey] = []
-        async for page in cls._pages(max_results):
+        async for page in pages(cls, max_results):
             keys += map(RapyerKey, page)
             if max_results is not None and len(keys) >= max_results:
                 break
         return keys[:max_results]
-
-    @classmethod
-    async def _pages(cls, most: int | None) -> AsyncIterator[list[str]]:
-        """The keys of all documents of this class, each once."""
-        pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", f"{cls.class_key_initials()}:") + "*"
-        page: list[str] = []
-        async for key in scan(cls._route(), pattern):
-            page.append(key.decode())
-            if len(page) == min(_PAGE, most or _PAGE):
-                yield page
-                page = []
-        if page:
-            yield page
-
-    @classmethod
-    async def _load_many(cls, keys: list[str], skip_missing: bool) -> "list[Self]":
-        texts = cast("list[bytes | None]", await cls._execute("MODEL.MGET", *keys))
-        missing = [key for key, text in zip(keys, texts, strict=True) if text is None]
-        if missing and not skip_missing:
-            raise KeyNotFound(f"there is no {cls.__name__} under {', '.join(map(repr, missing))}")
-        load = cls._from_text_or_none if cls.Meta.safe_load_all else cls._from_text
-        loaded = [load(key, text) for key, text in zip(keys, texts, strict=True) if text is not None]
-        return [model for model in loaded if model is not None]
 
     @classmethod
     @acts()
@@ -363,10 +345,18 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
     @classmethod
     @acts(ActionGroup.READ, ActionGroup.FETCH)
-    async def afind_one(cls, key: str) -> Self | None:
-        """The model under a key, or None."""
+    async def afind_one(cls, *keys: "str | Filter") -> Self | None:
+        """The model under a key, or one that fulfils all of some conditions, or None."""
+        condition = cls._condition("afind_one", keys)
+        if condition is not None or not keys:
+            return next(iter(await find(cls, condition, 1)), None)
+        key, *more = keys
+        if more:
+            raise UnsupportedArgumentValueError(
+                f"{cls.__name__}.afind_one takes one key, not {len(keys)}: afind takes several"
+            )
         try:
-            return await cls.aget(key)
+            return await cls.aget(cls._full_key(key))
         except KeyNotFound:
             return None
 
@@ -427,12 +417,15 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
     @classmethod
     @acts(ActionGroup.DELETE)
-    async def adelete_many(cls, *models: "Self | str") -> DeleteResult:
-        """Removes the documents of models, or under keys; how many there were."""
+    async def adelete_many(cls, *models: "Self | str | Filter") -> DeleteResult:
+        """Removes the documents of models, under keys, or that fulfil all of some conditions; how many."""
         if not models:
             raise UnsupportedArgumentTypeError(
-                f"{cls.__name__}.adelete_many needs a model or a key: it never deletes everything"
+                f"{cls.__name__}.adelete_many needs a model, key or condition: it never deletes everything"
             )
+        condition = cls._condition("adelete_many", models)
+        if condition is not None:
+            return DeleteResult(await delete_matching(cls, condition), current() is None)
         deleted = await delete_all(cls, [cls._key_of(model) for model in models])
         return DeleteResult(deleted, current() is None)
 
@@ -852,29 +845,6 @@ def model_of(
         ),
         default=None,
     )
-
-
-async def delete_all(model: type[AtomicRedisModel], keys: Sequence[str]) -> int:
-    """Removes the documents under some keys of a model; how many there were, or will be looked for."""
-    if (transaction := current()) is not None:
-        for key in keys:
-            transaction.add(model._route(), "MODEL.DEL", key)
-        return len(keys)
-    size = model.Meta.max_delete_per_transaction or len(keys)
-    deleted = 0
-    for start in range(0, len(keys), size):
-        deleted += cast("int", await model._execute("MODEL.DEL", *keys[start : start + size]))
-    return deleted
-
-
-async def _insert(models: Sequence[tuple[AtomicRedisModel, bytes]]) -> None:
-    async with transaction_of(*(model for model, _ in models)) as batch:
-        for model, text in models:
-            batch.run(
-                model,
-                *("MODEL.CREATE", model.key, text, "EXPECT-POLICY"),
-                then=partial(model._know, Stored(model.key, text)),
-            )
 
 
 def _awaited(location: Location) -> Transaction | None:

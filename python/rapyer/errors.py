@@ -95,15 +95,15 @@ class RapyerSerializationError(RapyerError):
 
 
 class FindError(RapyerError):
-    """Kept for code that catches it, the base of what was wrong with a query. There are no queries yet."""
+    """Something is wrong with a query."""
 
 
 class BadFilterError(FindError):
-    """Kept for code that catches it. There are no queries yet."""
+    """A condition cannot be made of what is given, or cannot be asked of a model's values."""
 
 
 class UnsupportedIndexedFieldError(FindError):
-    """Kept for code that catches it. There are no queries yet."""
+    """Kept for code that catches it: there are no indexes."""
 
 
 class NotConfiguredError(RapyerError):

@@ -2,11 +2,14 @@
 
 import base64
 import pickle
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, overload
 
 from pydantic import GetCoreSchemaHandler, PydanticSchemaGenerationError
 from pydantic_core import CoreSchema, core_schema
 from pydantic_core.core_schema import no_info_after_validator_function
+
+if TYPE_CHECKING:
+    from rapyer.query import FieldExpression
 
 __all__ = ["Key", "Pickle", "RapyerKey", "is_key_mark"]
 
@@ -26,7 +29,11 @@ class RapyerKey(str):
 if TYPE_CHECKING:
     # To a checker the field has the type it holds: reading, assigning and constructing take that.
     class Key(Generic[_T]):
+        @overload
+        def __get__(self, model: None, owner: object) -> FieldExpression[_T]: ...
+        @overload
         def __get__(self, model: object, owner: object) -> _T: ...
+        def __get__(self, model: object, owner: object) -> Any: ...
         def __set__(self, model: object, value: _T) -> None: ...
 
 else:

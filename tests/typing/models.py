@@ -23,6 +23,7 @@ from rapyer import (
     RedisConfig,
     init_rapyer,
 )
+from rapyer.query import Condition, FieldExpression
 from rapyer.result import Found
 from rapyer.types import (
     PriorityQueueItem,
@@ -149,6 +150,30 @@ async def operations(thing: Thing, team: Team, moment: datetime) -> None:
     assert_type(rapyer.find_redis_models(), list[type[AtomicRedisModel]])
 
 
+class Flat(AtomicRedisModel):
+    age: int = 0
+    part: Part = Part()
+
+
+async def queries(moment: datetime) -> None:
+    assert_type(Thing.id, FieldExpression[str])
+    assert_type(Thing.name, FieldExpression[str])
+    assert_type(Thing.count, FieldExpression[int])
+    assert_type(Thing.born, FieldExpression[datetime])
+    assert_type(Thing.tags, FieldExpression[list[str]])
+    assert_type(Thing.limits, FieldExpression[dict[str, int]])
+    assert_type(Team.members, FieldExpression[set[str]])
+    assert_type(Team.lead, FieldExpression[str])
+    adult = Thing.count >= 18
+    assert_type(adult, Condition)
+    assert_type((Thing.name == "a") & ~adult | (Thing.born < moment), Condition)
+    assert_type(await Thing.afind(adult, Thing.tags == ["a"], max_results=5), Found[Thing])
+    assert_type(await Thing.afind_one(Thing.score > 1), Thing | None)
+    assert_type(await Thing.adelete_many(adult), DeleteResult)
+    # With plain annotations these are Conditions that a checker takes for bools.
+    assert_type(await Flat.afind(Flat.age > 3, Flat.part.n == 1), Found[Flat])
+
+
 async def blocks(thing: Thing) -> None:
     async with thing.apipeline() as same:
         assert_type(same, Thing)
@@ -172,6 +197,8 @@ async def mistakes(thing: Thing, team: Team) -> None:
     team.lead = team  # type: ignore[assignment]
     await Thing.aget_or_create(team)  # type: ignore[arg-type]
 
+    await Thing.afind(Thing.count)  # type: ignore[arg-type]
+    await Thing.afind(Thing.count > "x")  # type: ignore[operator]
     thing.count = "x"  # type: ignore[assignment]
     thing.tags = [1]  # type: ignore[list-item]
     await thing.tags.aappend(1)  # type: ignore[arg-type]

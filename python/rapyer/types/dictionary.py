@@ -9,6 +9,7 @@ from rapyer._codec import Codec
 from rapyer.actions import ActionGroup, acts
 from rapyer.errors import DetachedValueError
 from rapyer.types._atomic import Container, record_assignment, taken
+from rapyer.types._described import Described
 
 if TYPE_CHECKING:
     from _typeshed import SupportsKeysAndGetItem
@@ -22,17 +23,12 @@ _V = TypeVar("_V")
 _D = TypeVar("_D")
 
 
-class RedisDict(dict[_K, _V], Container):
+class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
     """A dict. Its own methods are local, until the model is saved; the awaited ones are the server's."""
 
     __slots__ = ("_rapyer_place",)
 
     _rapyer_type = dict
-
-    if TYPE_CHECKING:
-
-        def __get__(self, model: object, owner: object) -> "RedisDict[_K, _V]": ...
-        def __set__(self, model: object, value: dict[_K, _V]) -> None: ...
 
     def __init__(self, *entries: Any, **named: _V) -> None:
         super().__init__(*entries, **named)

@@ -16,6 +16,7 @@ from rapyer.errors import (
     UnsupportedArgumentValueError,
 )
 from rapyer.types._atomic import Container, record_assignment, taken
+from rapyer.types._described import Described
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -26,17 +27,12 @@ __all__ = ["RedisList"]
 _T = TypeVar("_T")
 
 
-class RedisList(list[_T], Container):
+class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
     """A list. Its own methods are local, until the model is saved; the awaited ones are the server's."""
 
     __slots__ = ("_rapyer_place",)
 
     _rapyer_type = list
-
-    if TYPE_CHECKING:
-
-        def __get__(self, model: object, owner: object) -> "RedisList[_T]": ...
-        def __set__(self, model: object, value: list[_T]) -> None: ...
 
     def __init__(self, items: Iterable[_T] = ()) -> None:
         super().__init__(items)

@@ -14,6 +14,7 @@ from rapyer._connection import Word
 from rapyer.actions import ActionGroup, acts
 from rapyer.errors import UnsupportedArgumentTypeError, UnsupportedArgumentValueError
 from rapyer.types._atomic import Atomic, taken
+from rapyer.types._described import Described
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -31,18 +32,13 @@ class PriorityQueueItem(NamedTuple, Generic[_T]):
     priority: float
 
 
-class RedisPriorityQueue(Atomic, Generic[_T]):
+class RedisPriorityQueue(Atomic, Generic[_T], Described["RedisPriorityQueue[_T]", "RedisPriorityQueue[_T]"]):
     """Values by priority: the smallest first, of equal ones the oldest. Each value is in it once.
 
     It is changed on the server only. Iterating gives what was last seen there, in order.
     """
 
     __slots__ = ("_items", "_rapyer_place")
-
-    if TYPE_CHECKING:
-
-        def __get__(self, model: object, owner: object) -> "RedisPriorityQueue[_T]": ...
-        def __set__(self, model: object, value: "RedisPriorityQueue[_T]") -> None: ...
 
     def __init__(self, items: Iterable[PriorityQueueItem[_T]] = ()) -> None:
         self._items: list[PriorityQueueItem[_T]] = []

@@ -6,6 +6,7 @@ from pydantic_core import PydanticCustomError, core_schema
 
 from rapyer.errors import KeyNotFound, NotResolvedError, UnsupportedArgumentTypeError
 from rapyer.fields import RapyerKey
+from rapyer.types._described import Described
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -18,7 +19,7 @@ __all__ = ["ForeignKey", "Reference"]
 _M = TypeVar("_M", bound="AtomicRedisModel")
 
 
-class Reference(Generic[_M]):
+class Reference(Generic[_M], Described["_M | str | Reference[_M]", str]):
     """The key of another document, which is loaded when it is asked for.
 
     A field of this type takes a model, its key or, where only one class can be meant, its pk. Of a base class
@@ -35,11 +36,6 @@ class Reference(Generic[_M]):
             self._key = _full_key(target, targets)
         else:
             self._value = target
-
-    if TYPE_CHECKING:
-
-        def __get__(self, model: object, owner: object) -> "Reference[_M]": ...
-        def __set__(self, model: object, value: "_M | str | Reference[_M]") -> None: ...
 
     @property
     def target_key(self) -> RapyerKey:

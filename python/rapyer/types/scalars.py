@@ -15,6 +15,7 @@ from rapyer._transaction import current
 from rapyer.actions import ActionGroup, acts
 from rapyer.errors import UnsupportedArgumentTypeError, UnsupportedArgumentValueError
 from rapyer.types._atomic import Atomic, Pending
+from rapyer.types._described import Described
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -44,28 +45,18 @@ class _Scalar(Atomic):
         return _same, (self._plain(),)
 
 
-class RedisStr(_Scalar, str):
+class RedisStr(_Scalar, str, Described[str, str]):
     """Text."""
 
     __slots__ = ()
 
     _rapyer_type = str
 
-    if TYPE_CHECKING:
 
-        def __get__(self, model: object, owner: object) -> "RedisStr": ...
-        def __set__(self, model: object, value: str) -> None: ...
-
-
-class RedisInt(_Scalar, int):
+class RedisInt(_Scalar, int, Described[int, int]):
     """A whole number."""
 
     _rapyer_type = int
-
-    if TYPE_CHECKING:
-
-        def __get__(self, model: object, owner: object) -> "RedisInt": ...
-        def __set__(self, model: object, value: int) -> None: ...
 
     @overload
     async def aincrease(self, amount: int = 1) -> int: ...
@@ -89,15 +80,10 @@ class RedisInt(_Scalar, int):
         return cast("int | None", await _increased(self, amount, minimum, maximum))
 
 
-class RedisFloat(_Scalar, float):
+class RedisFloat(_Scalar, float, Described[float, float]):
     """A number with a fraction."""
 
     _rapyer_type = float
-
-    if TYPE_CHECKING:
-
-        def __get__(self, model: object, owner: object) -> "RedisFloat": ...
-        def __set__(self, model: object, value: float) -> None: ...
 
     @overload
     async def aincrease(self, amount: float = 1.0) -> float: ...
@@ -125,43 +111,28 @@ class RedisFloat(_Scalar, float):
         return await _increased(self, amount, minimum, maximum)
 
 
-class RedisBytes(_Scalar, bytes):
+class RedisBytes(_Scalar, bytes, Described[bytes, bytes]):
     """Bytes; the document holds them as base64."""
 
     _rapyer_type = bytes
 
-    if TYPE_CHECKING:
 
-        def __get__(self, model: object, owner: object) -> "RedisBytes": ...
-        def __set__(self, model: object, value: bytes) -> None: ...
-
-
-class RedisDatetime(_Scalar, datetime):
+class RedisDatetime(_Scalar, datetime, Described[datetime, datetime]):
     """A moment, with its zone and microseconds; the document holds it as ISO 8601."""
 
     _rapyer_type = datetime
-
-    if TYPE_CHECKING:
-
-        def __get__(self, model: object, owner: object) -> "RedisDatetime": ...
-        def __set__(self, model: object, value: datetime) -> None: ...
 
     def _plain(self) -> datetime:
         return datetime.combine(self.date(), self.timetz())
 
 
-class RedisDatetimeTimestamp(_Scalar, datetime):
+class RedisDatetimeTimestamp(_Scalar, datetime, Described[datetime, datetime]):
     """A moment in UTC; the document holds it as the seconds since the epoch, until 2242 to the microsecond.
 
     A value without a zone is local time, as it is for `datetime.timestamp`.
     """
 
     _rapyer_type = datetime
-
-    if TYPE_CHECKING:
-
-        def __get__(self, model: object, owner: object) -> "RedisDatetimeTimestamp": ...
-        def __set__(self, model: object, value: datetime) -> None: ...
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: "GetCoreSchemaHandler") -> "CoreSchema":

@@ -12,6 +12,7 @@ from rapyer._codec import Codec
 from rapyer.actions import ActionGroup, acts
 from rapyer.errors import DetachedValueError, UnsupportedArgumentTypeError
 from rapyer.types._atomic import Container, taken
+from rapyer.types._described import Described
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -22,7 +23,7 @@ __all__ = ["RedisSet"]
 _T = TypeVar("_T")
 
 
-class RedisSet(set[_T], Container):
+class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
     """A set. Its own methods are local, until the model is saved; the awaited ones are the server's.
 
     Saving the model sends what was added and removed here, so that it undoes nothing that others did.
@@ -31,11 +32,6 @@ class RedisSet(set[_T], Container):
     __slots__ = ("_rapyer_place",)
 
     _rapyer_type = set
-
-    if TYPE_CHECKING:
-
-        def __get__(self, model: object, owner: object) -> "RedisSet[_T]": ...
-        def __set__(self, model: object, value: set[_T]) -> None: ...
 
     def __init__(self, items: Iterable[_T] = ()) -> None:
         super().__init__(items)

@@ -1,0 +1,141 @@
+"""Many documents of one model: finding, loading, inserting and deleting them."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar, cast
+
+from rapyer._connection import Word, scan, slot
+from rapyer._stored import Stored
+from rapyer._transaction import current, transaction_of
+from rapyer.errors import KeyNotFound, StaleModelError
+from rapyer.query import Condition
+
+if TYPE_CHECKING:
+    from rapyer.base import AtomicRedisModel
+
+__all__ = ["delete_all", "delete_matching", "find", "insert", "load", "pages"]
+
+_M = TypeVar("_M", bound="AtomicRedisModel")
+
+_PAGE: Final = 500
+
+
+async def pages(model: "type[AtomicRedisModel]", most: int | None = None) -> AsyncIterator[list[str]]:
+    """The keys of all documents of a model, each once."""
+    pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", f"{model.class_key_initials()}:") + "*"
+    page: list[str] = []
+    async for key in scan(model._route(), pattern):
+        page.append(key.decode())
+        if len(page) == min(_PAGE, most or _PAGE):
+            yield page
+            page = []
+    if page:
+        yield page
+
+
+async def load(model: type[_M], keys: list[str], skip_missing: bool, *, refresh: bool = True) -> list[_M]:
+    """The models under some keys, in their order; without `refresh` nobody's lifetime moves."""
+    texts = cast(
+        "list[bytes | None]", await model._execute("MODEL.MGET" if refresh else "MODEL.MGET_RO", *keys)
+    )
+    missing = [key for key, text in zip(keys, texts, strict=True) if text is None]
+    if missing and not skip_missing:
+        raise KeyNotFound(f"there is no {model.__name__} under {', '.join(map(repr, missing))}")
+    make = model._from_text_or_none if model.Meta.safe_load_all else model._from_text
+    loaded = [make(key, text) for key, text in zip(keys, texts, strict=True) if text is not None]
+    return [one for one in loaded if one is not None]
+
+
+async def find(model: type[_M], condition: Condition | None, most: int | None) -> list[_M]:
+    """The models of a class that fulfil a condition, at most so many. Only these are refreshed."""
+    found: list[_M] = []
+    async for page in pages(model, most if condition is None else None):
+        left = None if most is None else most - len(found)
+        if left == 0:
+            break
+        if condition is None:
+            found += await load(model, page[:left], skip_missing=True)
+            continue
+        seen = await load(model, page, skip_missing=True, refresh=False)
+        fitting = [str(one.key) for one in seen if condition.holds(one)][:left]
+        if fitting:
+            # They may have changed since.
+            read = await load(model, fitting, skip_missing=True)
+            found += [one for one in read if condition.holds(one)]
+    return found
+
+
+async def insert(models: "Sequence[tuple[AtomicRedisModel, bytes]]") -> None:
+    """Stores models as documents of these texts: all or none, which in a cluster is said of each slot."""
+    if current() is not None:
+        await _insert(models)
+        return
+    by_slot: dict[int, list[tuple[AtomicRedisModel, bytes]]] = {}
+    for model, text in models:
+        by_slot.setdefault(slot(model._route(), model.key), []).append((model, text))
+    outcomes = await asyncio.gather(*map(_insert, by_slot.values()), return_exceptions=True)
+    for outcome in outcomes:
+        if outcome is not None:
+            raise outcome
+
+
+async def _insert(models: "Sequence[tuple[AtomicRedisModel, bytes]]") -> None:
+    async with transaction_of(*(model for model, _ in models)) as batch:
+        for model, text in models:
+            batch.run(
+                model,
+                *("MODEL.CREATE", model.key, text, "EXPECT-POLICY"),
+                then=partial(model._know, Stored(model.key, text)),
+            )
+
+
+async def delete_all(model: "type[AtomicRedisModel]", keys: Sequence[str]) -> int:
+    """Removes the documents under some keys of a model; how many there were, or will be looked for."""
+    if (transaction := current()) is not None:
+        for key in keys:
+            transaction.add(model._route(), "MODEL.DEL", key)
+        return len(keys)
+    size = model.Meta.max_delete_per_transaction or len(keys)
+    deleted = 0
+    for start in range(0, len(keys), size):
+        deleted += cast("int", await model._execute("MODEL.DEL", *keys[start : start + size]))
+    return deleted
+
+
+async def delete_matching(model: "type[AtomicRedisModel]", condition: Condition) -> int:
+    """Removes the documents of a model that fulfil a condition when they are removed; how many."""
+    deleted = 0
+    async for page in pages(model):
+        seen = await load(model, page, skip_missing=True, refresh=False)
+        fitting = [one for one in seen if condition.holds(one)]
+        if (transaction := current()) is not None:
+            for operation in (operation for one in fitting for operation in _deletion(one)):
+                transaction.add(model._route(), *operation)
+            deleted += len(fitting)
+        else:
+            deleted += sum(await asyncio.gather(*(_delete(one, condition) for one in fitting)))
+    return deleted
+
+
+def _deletion(model: "AtomicRedisModel") -> tuple[tuple[Word, ...], ...]:
+    """Commands that remove a document if it is what was read."""
+    return ("MODEL.EXPECT", model.key, "$", model._stored.text()), ("MODEL.DEL", model.key)
+
+
+async def _delete(model: "AtomicRedisModel", condition: Condition) -> bool:
+    while True:
+        words = [word for operation in _deletion(model) for word in (len(operation), *operation)]
+        try:
+            await model._execute("MODEL.EXEC", 1, model.key, *words)
+        except KeyNotFound:
+            return False
+        except StaleModelError:
+            # Somebody has changed it meanwhile: whether it still fulfils the condition is to be seen.
+            now = await load(type(model), [model.key], skip_missing=True, refresh=False)
+            if not now or not condition.holds(now[0]):
+                return False
+            (model,) = now
+        else:
+            return True
