@@ -22,12 +22,14 @@ from pydantic_core import (
     to_json,
 )
 
+from rapyer._pickle import pickled
 from rapyer.errors import CantSerializeRedisValueError
 
 __all__ = ["Codec", "plain_class"]
 
 # A core schema under change: pydantic types these as dozens of typed dicts, one for each type.
 _Schema: TypeAlias = dict[str, Any]
+_Pickles: TypeAlias = Callable[[], bool]
 
 _CONFIG: Final[_Schema] = {
     "ser_json_bytes": "base64",
@@ -70,6 +72,7 @@ _WRAPPERS: Final = (
     "function-wrap",
     "custom-error",
 )
+_BY_INPUT: Final = ("json-or-python", "lax-or-strict")
 # pydantic writes these only with a serializer that comes with the type.
 _OPAQUE: Final = (
     "is-instance",
@@ -77,8 +80,7 @@ _OPAQUE: Final = (
     "callable",
     "chain",
     "function-plain",
-    "json-or-python",
-    "lax-or-strict",
+    *_BY_INPUT,
 )
 _CONTAINERS: Final = ("list", "dict", "set", "model")
 _ATOMIC: Final = ("int", "float", "str", "bytes", "datetime", *_CONTAINERS)
@@ -94,10 +96,10 @@ class Codec:
         self._config = config
 
     @classmethod
-    def of_model(cls, model: type[BaseModel]) -> "Codec":
-        """For a model as its class is defined now."""
+    def of_model(cls, model: type[BaseModel], pickles: _Pickles) -> "Codec":
+        """For a model as its class is defined now. `pickles`: whether what has no JSON is to be pickled."""
         source = cast("_Schema", model.__pydantic_core_schema__)
-        schema = _for_storage(source, {})
+        schema = _for_storage(source, {}, pickles)
         definitions: dict[str, _Schema] = {}
         if schema["type"] == "definitions":
             definitions = {definition["ref"]: definition for definition in schema["definitions"]}
@@ -250,8 +252,10 @@ def plain_class(kind: type) -> type:
     return cast("type", kind.__dict__.get("__rapyer_plain__", kind))
 
 
-def _for_storage(schema: _Schema, config: _Schema) -> _Schema:
+def _for_storage(schema: _Schema, config: _Schema, pickles: _Pickles | None) -> _Schema:
     kind = schema["type"]
+    if kind == "is-instance" and pickles is not None and "serialization" not in schema:
+        return cast("_Schema", pickled(cast("CoreSchema", schema), pickles))
     stored = dict(schema)
     if "config" in schema or kind == "model":
         kept = {
@@ -264,8 +268,11 @@ def _for_storage(schema: _Schema, config: _Schema) -> _Schema:
         stored.pop(name, None)
     if "computed_fields" in stored:
         stored["computed_fields"] = []
+    if kind in _BY_INPUT:
+        # These have a form in JSON, and what they say of instances is for Python alone.
+        pickles = None
     for name in _SUBSCHEMAS & schema.keys():
-        stored[name] = _each_for_storage(schema[name], config)
+        stored[name] = _each_for_storage(schema[name], config, pickles)
     if "serialization" in schema:
         written = _serialization(schema)
         stored.pop("serialization")
@@ -287,14 +294,14 @@ def _for_storage(schema: _Schema, config: _Schema) -> _Schema:
     return stored
 
 
-def _each_for_storage(schemas: Any, config: _Schema) -> Any:
+def _each_for_storage(schemas: Any, config: _Schema, pickles: _Pickles | None) -> Any:
     """The same for what holds schemas: fields by name, choices by tag, steps, choices with a label."""
     if isinstance(schemas, dict):
         if "type" in schemas and isinstance(schemas["type"], str):
-            return _for_storage(schemas, config)
-        return {name: _each_for_storage(schema, config) for name, schema in schemas.items()}
+            return _for_storage(schemas, config, pickles)
+        return {name: _each_for_storage(schema, config, pickles) for name, schema in schemas.items()}
     if isinstance(schemas, (list, tuple)):
-        return type(schemas)(_each_for_storage(schema, config) for schema in schemas)
+        return type(schemas)(_each_for_storage(schema, config, pickles) for schema in schemas)
     return schemas
 
 

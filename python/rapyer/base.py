@@ -92,7 +92,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 f"{cls.__name__} has a field named {taken[0]!r}, which means something else in every model: "
                 "rename the field"
             )
-        cls.__rapyer_codec__ = Codec.of_model(plain_class(cls))
+        cls.__rapyer_codec__ = Codec.of_model(plain_class(cls), lambda: cls.Meta.pickle_fallback)
         cls.__rapyer_key_field__ = None
         for name, field in cls.model_fields.items():
             if any(map(is_key_mark, field.metadata)):

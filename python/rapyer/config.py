@@ -129,6 +129,10 @@ class RedisConfig:
     safe_load_all = _Setting[bool](False, _check_flag)
     """Finding leaves out documents that do not validate, with a warning in the log, instead of raising."""
 
+    pickle_fallback = _Setting[bool](False, _check_flag)
+    """Fields of types that have no JSON are stored as pickles. Loading one runs what is in it: whoever can
+    write to the server can run code in the programs that read it."""
+
     max_delete_per_transaction = _Setting[int | None](1000, _check_count)
     """`adelete_many` deletes at most so many documents at a time; None: all of them at once."""
 
@@ -142,6 +146,7 @@ class RedisConfig:
         read_touch_pct: int | _Unset = _UNSET,
         policies: _Policies | _Unset = _UNSET,
         safe_load_all: bool | _Unset = _UNSET,
+        pickle_fallback: bool | _Unset = _UNSET,
         max_delete_per_transaction: int | None | _Unset = _UNSET,
     ) -> None:
         self._base: RedisConfig | None = None
@@ -156,6 +161,7 @@ class RedisConfig:
             "read_touch_pct": read_touch_pct,
             "policies": policies,
             "safe_load_all": safe_load_all,
+            "pickle_fallback": pickle_fallback,
             "max_delete_per_transaction": max_delete_per_transaction,
         }
         for name, value in settings.items():

@@ -1,12 +1,12 @@
 """What annotations say of fields: which one is the key, and which are pickled."""
 
-import base64
-import pickle
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, overload
 
 from pydantic import GetCoreSchemaHandler, PydanticSchemaGenerationError
 from pydantic_core import CoreSchema, core_schema
 from pydantic_core.core_schema import no_info_after_validator_function
+
+from rapyer._pickle import pickled
 
 if TYPE_CHECKING:
     from rapyer.query import FieldExpression
@@ -66,27 +66,4 @@ class Pickle:
             checked = handler(source)
         except PydanticSchemaGenerationError:
             checked = core_schema.is_instance_schema(source)
-        return core_schema.json_or_python_schema(
-            json_schema=core_schema.chain_schema(
-                [no_info_after_validator_function(_unpickled, core_schema.str_schema()), checked]
-            ),
-            python_schema=checked,
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                _pickled, return_schema=core_schema.str_schema(), when_used="json"
-            ),
-        )
-
-
-def _pickled(value: Any) -> str:
-    try:
-        return base64.b64encode(pickle.dumps(value)).decode()
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
-        raise ValueError(f"{value!r} cannot be pickled: {error}") from error
-
-
-def _unpickled(text: str) -> Any:
-    try:
-        return pickle.loads(base64.b64decode(text, validate=True))
-    except Exception as error:
-        # Loading a pickle may raise anything.
-        raise ValueError(f"not a pickle of this program's: {error}") from error
+        return pickled(checked)

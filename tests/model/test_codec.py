@@ -46,7 +46,6 @@ from typing_extensions import TypedDict
 
 from _hosts import Host
 from rapyer import AtomicRedisModel, RedisConfig
-from rapyer._codec import Codec
 from rapyer.errors import CantSerializeRedisValueError, CorruptedModelError
 from rapyer.fields import Pickle
 from rapyer.types import RedisBytes, RedisDatetime, RedisDict, RedisFloat, RedisInt, RedisList, RedisStr
@@ -315,7 +314,7 @@ async def test_any_values_of_the_common_types_come_back(shelf: Shelf) -> None:
     await shelf.asave()
     loaded = await Shelf.aget(shelf.key)
     assert loaded == shelf
-    assert shelf._stored.changes(Codec.of_model(Shelf).dump(loaded)) == []
+    assert shelf._stored.changes(Shelf._codec().dump(loaded)) == []
 
 
 class Opaque:
@@ -358,3 +357,28 @@ async def test_what_is_no_pickle_is_reported(on_host: Host) -> None:
             await Pickled.aget(model.key)
     with pytest.raises(CantSerializeRedisValueError, match="cannot be pickled"):
         await Pickled(opaque=Opaque(cast("Any", lambda: 1))).asave()
+
+
+class Anything(AtomicRedisModel):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    opaque: Opaque
+    inner: list[dict[str, Opaque]] = []
+    path: Path = Path("/")
+
+
+async def test_what_has_no_json_is_pickled_where_meta_says_so(on_host: Host) -> None:
+    model = Anything(opaque=Opaque(5), inner=[{"a": Opaque(1)}], path=Path("/tmp"))
+    with pytest.raises(CantSerializeRedisValueError, match=r"Opaque has no JSON.*pickle_fallback"):
+        await model.asave()
+    Anything.Meta.pickle_fallback = True
+    try:
+        await model.asave()
+        assert await Anything.aget(model.key) == model
+        text = await on_host.call("MODEL.GET_RO", model.key, "$.path")
+        assert text == b'"/tmp"'
+        Anything.Meta.pickle_fallback = False
+        with pytest.raises(CorruptedModelError, match="pickle_fallback"):
+            await Anything.aget(model.key)
+    finally:
+        Anything.Meta = RedisConfig()
