@@ -6,11 +6,12 @@ schema without everything that would not come back.
 """
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from typing import Any, Final, TypeAlias, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import (
     CoreConfig,
     CoreSchema,
@@ -25,7 +26,12 @@ from pydantic_core import (
 from rapyer._pickle import pickled
 from rapyer.errors import CantSerializeRedisValueError
 
-__all__ = ["Codec", "plain_class"]
+__all__ = ["SAFE_LOAD", "Codec", "plain_class"]
+
+_log: Final = logging.getLogger("rapyer")
+
+SAFE_LOAD: Final = "rapyer_safe_load"
+"""What says in a schema's metadata that a field is None where what is stored is not valid."""
 
 # A core schema under change: pydantic types these as dozens of typed dicts, one for each type.
 _Schema: TypeAlias = dict[str, Any]
@@ -94,6 +100,8 @@ class Codec:
         self._schema = schema
         self._definitions = definitions
         self._config = config
+        self.safe_fields: Final[list[str]] = []
+        """The fields of a model that are None where what is stored is not valid."""
 
     @classmethod
     def of_model(cls, model: type[BaseModel], pickles: _Pickles) -> "Codec":
@@ -106,6 +114,10 @@ class Codec:
             schema = schema["schema"]
         codec = cls(schema, definitions, _CONFIG)
         codec._config = next((leaf["config"] for leaf in codec._leaves() if "config" in leaf), _CONFIG)
+        for name, field in codec._model_fields():
+            if _is_safe(field["schema"]):
+                codec.safe_fields.append(name)
+                field["schema"] = _lenient(field["schema"])
         return codec
 
     @cached_property
@@ -195,13 +207,13 @@ class Codec:
 
     @cached_property
     def _fields(self) -> dict[str, "Codec"]:
-        return {
-            name: self._child([field["schema"]])
-            for leaf in self._leaves()
-            if leaf["type"] == "model" and not leaf["root_model"]
-            for inner in self._leaves(leaf["schema"])
-            for name, field in inner.get("fields", {}).items()
-        }
+        return {name: self._child([field["schema"]]) for name, field in self._model_fields()}
+
+    def _model_fields(self) -> Iterator[tuple[str, _Schema]]:
+        for leaf in self._leaves():
+            if leaf["type"] == "model" and not leaf["root_model"]:
+                for inner in self._leaves(leaf["schema"]):
+                    yield from inner.get("fields", {}).items()
 
     def atomic_fields(self) -> list[str]:
         """The fields of a model whose values have atomic methods."""
@@ -316,6 +328,30 @@ def _serialization(schema: _Schema) -> _Schema | None:
     if module.split(".")[0] in ("pydantic", "pydantic_core", "rapyer") or _is_opaque(schema):
         return cast("_Schema", own)
     return None
+
+
+def _is_safe(schema: _Schema) -> bool:
+    while SAFE_LOAD not in (schema.get("metadata") or {}):
+        if schema["type"] not in _WRAPPERS:
+            return False
+        schema = schema["schema"]
+    return True
+
+
+def _lenient(schema: _Schema) -> _Schema:
+    if schema["type"] == "default":
+        return {**schema, "schema": _lenient(schema["schema"])}
+    # Written as what it is, or null.
+    inner = cast("CoreSchema", {"type": "nullable", "schema": schema})
+    return cast("_Schema", core_schema.with_info_wrap_validator_function(_valid_or_none, inner))
+
+
+def _valid_or_none(value: Any, validate: Callable[[Any], Any], info: core_schema.ValidationInfo) -> Any:
+    try:
+        return validate(value)
+    except ValidationError as error:
+        _log.warning("what is stored in the field %r is not valid: %s", info.field_name, error)
+        return None
 
 
 def _is_opaque(schema: _Schema) -> bool:

@@ -146,6 +146,16 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         """Whether it is part of another model's document."""
         return _place(self) is not None
 
+    @property
+    def failed_fields(self) -> frozenset[str]:
+        """The fields annotated with `SafeLoad` that are None because what is stored there is not valid."""
+        stored = self._known()
+        return frozenset(
+            name
+            for name in self._codec().safe_fields
+            if stored is not None and self.__dict__.get(name) is None and stored.member(name) is not None
+        )
+
     # -- storing and loading
 
     @acts(ActionGroup.CREATE, ActionGroup.UPDATE)
@@ -172,7 +182,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         words: list[Word] = ["XX"] if only_existing else []
         sets: list[tuple[Word, ...]] = []
         if stored is not None:
-            changes = [name for name in stored.changes(text) if self._knows(name)]
+            changes = self._changes(stored, text)
             if transaction is not None:
                 changes = transaction.unsaved(self, changes)
             edits = {name: self._set_edits(json.loads(name), stored, text) for name in changes}
@@ -574,7 +584,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         text = cast("bytes | None", await self._execute("MODEL.GET", self.key))
         if text is None:
             raise KeyNotFound(f"there is no {type(self).__name__} under {self.key!r}")
-        unsaved = {json.loads(name) for name in self._stored.changes(self._codec().dump(self))}
+        unsaved = set(map(json.loads, self._changes(self._stored, self._codec().dump(self))))
         loaded = self._loaded(self._codec(), text)
         for name, value in loaded.__dict__.items():
             if name not in unsaved:
@@ -660,9 +670,14 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 f"what is stored under {self.key!r} is no {type(self).__name__}: {error}"
             ) from error
 
-    def _knows(self, name: bytes) -> bool:
-        # What a newer release of the model put there is not this one's to remove.
-        return self.model_config.get("extra") == "allow" or json.loads(name) in type(self).model_fields
+    def _changes(self, stored: Stored, text: bytes) -> list[bytes]:
+        """The members, as JSON strings, that were changed here."""
+        names = stored.changes(text)
+        if self.model_config.get("extra") != "allow":
+            # What a newer release of the model put there is not this one's to remove.
+            names = [name for name in names if json.loads(name) in type(self).model_fields]
+        failed = self.failed_fields
+        return [name for name in names if json.loads(name) not in failed] if failed else names
 
     def _known(self) -> Stored | None:
         """What the server is known to hold under its key, once it was loaded or saved."""

@@ -1,17 +1,18 @@
 """What annotations say of fields: which one is the key, and which are pickled."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar, overload
 
 from pydantic import GetCoreSchemaHandler, PydanticSchemaGenerationError
 from pydantic_core import CoreSchema, core_schema
 from pydantic_core.core_schema import no_info_after_validator_function
 
+from rapyer._codec import SAFE_LOAD
 from rapyer._pickle import pickled
 
 if TYPE_CHECKING:
     from rapyer.query import FieldExpression
 
-__all__ = ["Key", "Pickle", "RapyerKey", "is_key_mark"]
+__all__ = ["Key", "Pickle", "RapyerKey", "SafeLoad", "is_key_mark"]
 
 _T = TypeVar("_T")
 
@@ -27,6 +28,8 @@ class RapyerKey(str):
 
 
 if TYPE_CHECKING:
+    SafeLoad: TypeAlias = _T | None
+
     # To a checker the field has the type it holds: reading, assigning and constructing take that.
     class Key(Generic[_T]):
         @overload
@@ -45,6 +48,23 @@ else:
 
         def __class_getitem__(cls, item: Any) -> Any:
             return Annotated[item, cls()]
+
+    class SafeLoad:
+        """Marks a field of a stored model that is None where what is stored is not valid: `SafeLoad[T]`.
+
+        The log has a warning then, and the model the field's name in `failed_fields`. What is stored stays
+        as it is until the field is assigned.
+        """
+
+        __slots__ = ()
+
+        def __class_getitem__(cls, item: Any) -> Any:
+            return Annotated[item, cls()]
+
+        def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+            schema = handler(source)
+            # A copy: that of a model is the model's own.
+            return {**schema, "metadata": {**schema.get("metadata", {}), SAFE_LOAD: True}}
 
 
 def is_key_mark(mark: object) -> bool:

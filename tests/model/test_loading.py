@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from _hosts import Host
 from rapyer import AtomicRedisModel, Key, RapyerKey
@@ -17,6 +17,7 @@ from rapyer.errors import (
     UnsupportedArgumentTypeError,
     WrongKeyTypeError,
 )
+from rapyer.fields import SafeLoad
 
 
 class Part(BaseModel):
@@ -182,3 +183,62 @@ async def test_aload_updates_in_place_and_keeps_objects(on_host: Host) -> None:
         await part.n.aincrease()
     await mine.asave()
     assert await Book.aget(mine.key) == theirs
+
+
+class Town(BaseModel):
+    name: str = "Rome"
+
+
+class Drifted(AtomicRedisModel):
+    name: SafeLoad[str] = "x"
+    size: SafeLoad[int]
+    town: SafeLoad[Town | None] = None
+    tags: SafeLoad[list[str]] = []
+    strict: int = 0
+
+
+class TestSafeLoad:
+    async def test_what_is_not_valid_is_none_and_stays_stored(
+        self, on_host: Host, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        text = '{"name":5,"size":"big","town":{"name":[]},"tags":["a"],"strict":1}'
+        await on_host.call("MODEL.CREATE", "Drifted:1", text)
+        model = await Drifted.aget("1")
+        assert (model.name, model.size, model.town, model.tags, model.strict) == (None, None, None, ["a"], 1)
+        assert model.failed_fields == {"name", "size", "town"}
+        assert [record.args[0] for record in caplog.records if record.args] == ["name", "size", "town"]  # type: ignore[index]
+        model.strict = 2
+        model.tags = ["b"]
+        await model.asave()
+        stored = await on_host.call("MODEL.GET_RO", "Drifted:1")
+        assert stored == b'{"name":5,"size":"big","town":{"name":[]},"tags":["b"],"strict":2}'
+        async with model.apipeline():
+            model.size = 3
+        assert model.failed_fields == {"name", "town"}
+        model.name = "y"
+        await model.asave()
+        assert await on_host.call("MODEL.GET_RO", "Drifted:1", "$.name", "$.size") == [b'"y"', b"3"]
+        assert (await Drifted.aget("1")).failed_fields == {"town"}
+        await on_host.call("MODEL.SET", "Drifted:1", "$.town", '{"name":"Nice"}')
+        assert (await model.aload()).town == Town(name="Nice")
+        assert model.failed_fields == set()
+
+    async def test_what_is_valid_or_missing_is_as_ever(self, on_host: Host) -> None:
+        model = await Drifted(size=1, town=Town()).asave()
+        assert (await Drifted.aget(model.key)).failed_fields == set()
+        assert await Drifted.aget(model.key) == model
+        await on_host.call("MODEL.CREATE", "Drifted:1", '{"size":1}')
+        assert await Drifted.aget("1") == Drifted(size=1)
+        await on_host.call("MODEL.CREATE", "Drifted:1", "{}")
+        with pytest.raises(CorruptedModelError, match="size"):
+            await Drifted.aget("1")
+        await on_host.call("MODEL.CREATE", "Drifted:1", '{"size":1,"strict":"x"}')
+        with pytest.raises(CorruptedModelError, match="strict"):
+            await Drifted.aget("1")
+
+    def test_what_users_give_is_checked_as_ever(self) -> None:
+        for wrong in ("x", None):
+            with pytest.raises(ValidationError):
+                Drifted(size=cast("int", wrong))
+        with pytest.raises(ValidationError):
+            Drifted.model_validate_json('{"size":"x"}')

@@ -23,6 +23,7 @@ from rapyer import (
     RedisConfig,
     init_rapyer,
 )
+from rapyer.fields import SafeLoad
 from rapyer.query import Condition, FieldExpression
 from rapyer.result import Found
 from rapyer.types import (
@@ -153,6 +154,13 @@ async def operations(thing: Thing, team: Team, moment: datetime) -> None:
 class Flat(AtomicRedisModel):
     age: int = 0
     part: Part = Part()
+    note: SafeLoad[str] = ""
+
+
+async def loads_safely(flat: Flat) -> None:
+    assert_type(flat.note, str | None)
+    assert_type(flat.failed_fields, frozenset[str])
+    flat.note = "x"
 
 
 async def queries(moment: datetime) -> None:
