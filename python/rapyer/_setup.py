@@ -1,5 +1,6 @@
 """The settings of all models, and the end of all connections."""
 
+import logging
 from typing import TYPE_CHECKING, Any, Literal
 
 from rapyer._policy import Ttl
@@ -20,6 +21,9 @@ async def init_rapyer(
     refresh_ttl: bool | ActionGroup | None = None,
     *,
     policies: Literal["send", "expect"] | None = None,
+    logger: logging.Logger | None = None,
+    override_old_idx: bool = True,
+    prefer_normal_json_dump: bool | None = None,
 ) -> None:
     """Sets what holds for every model that does not say otherwise in its `Meta`.
 
@@ -34,11 +38,18 @@ async def init_rapyer(
         refresh_ttl: which operations start the TTL anew: True, False, or `ActionGroup` flags.
         policies: `send` puts each model's lifetime policy on the server; `expect` is for users who may not
             set policies, and raises `PolicyMissingError` where one is missing.
+        logger: its level and handlers become those of the logger `rapyer`.
+        override_old_idx: accepted for code that gives it; there are no indexes.
+        prefer_normal_json_dump: accepted for code that gives it; documents are always JSON.
     """
     given: dict[str, Any] = {"redis": redis, "ttl": ttl, "refresh_ttl": refresh_ttl, "policies": policies}
     AtomicRedisModel.Meta.update(
         RedisConfig(**{name: value for name, value in given.items() if value is not None})
     )
+    if logger is not None:
+        ours = logging.getLogger("rapyer")
+        ours.setLevel(logger.level)
+        ours.handlers = list(logger.handlers)
 
 
 async def teardown_rapyer() -> None:

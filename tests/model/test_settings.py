@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -242,3 +243,18 @@ async def test_without_any_connection_both_ways_to_configure_one_are_shown(
         await Thing().asave()
     monkeypatch.setenv("RAPYER_URL", "embedded://from-the-environment")
     assert await (await Thing().asave()).attl() is None
+
+
+async def test_the_logger_that_is_given_says_how_to_log(on_host: Host) -> None:
+    ours = logging.getLogger("rapyer")
+    level, handlers = ours.level, list(ours.handlers)
+    theirs, handler = logging.Logger("theirs", logging.ERROR), logging.NullHandler()
+    theirs.addHandler(handler)
+    try:
+        await init_rapyer(logger=theirs, override_old_idx=False, prefer_normal_json_dump=True)
+        assert (ours.level, ours.handlers) == (logging.ERROR, [handler])
+        await init_rapyer()
+        assert ours.handlers == [handler]
+    finally:
+        ours.setLevel(level)
+        ours.handlers = handlers
