@@ -1,5 +1,7 @@
 //! `rapyer._native`: the engine in the Python process, with a clock that tests can move.
 
+mod field;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -147,6 +149,7 @@ fn changed_members<'py>(py: Python<'py>, before: &[u8], after: &[u8]) -> PyResul
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Engine>()?;
+    module.add_class::<field::Field>()?;
     module.add("CommandError", module.py().get_type::<CommandError>())?;
     module.add_function(wrap_pyfunction!(commands, module)?)?;
     module.add_function(wrap_pyfunction!(changed_members, module)?)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, RootModel
 
 from rapyer._codec import Codec
 from rapyer._connection import Word
+from rapyer._native import Field
 from rapyer._transport import Reply
 from rapyer.errors import DetachedValueError
 from rapyer.query import expression
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
     from rapyer.base import AtomicRedisModel
 
 __all__ = [
-    "Field",
     "Holder",
     "Location",
     "Place",
     "Segment",
     "bind",
     "binds",
+    "field",
     "is_place",
     "makes",
     "merged",
@@ -157,34 +158,21 @@ def merged(old: Any, new: Any) -> Any:
     return old if follow is not None and follow(old, new) else new
 
 
-class Field:
+def field(name: str) -> Field:
     """The descriptor of a model's field whose values have atomic methods."""
+    return Field(name, _MAKERS, _handed_out, _without)
 
-    __slots__ = ("name",)
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+def _handed_out(value: Any, model: Any, name: str) -> Any:
+    bound = bind(value, model, name)
+    if bound is not value and bound._rapyer_kept:
+        model.__dict__[name] = bound
+    return bound
 
-    def __get__(self, model: Any, owner: type) -> Any:
-        try:
-            value = model.__dict__[self.name]
-        except (AttributeError, KeyError):
-            # On the class, whose model is None, as on an instance that was not built to its end.
-            found = expression(owner, self.name) if model is None else None
-            if found is None:
-                raise AttributeError(f"{owner.__name__!r} object has no attribute {self.name!r}") from None
-            return found
-        # The most frequent reads, without a call more than they need.
-        make = _MAKERS.get(type(value))
-        if make is not None:
-            bound = make(value)
-            bound._rapyer_place = (model, self.name)
-            return bound
-        bound = bind(value, model, self.name)
-        if bound is not value and bound._rapyer_kept:
-            model.__dict__[self.name] = bound
-        return bound
 
-    # Only a descriptor that can set comes before the instance's own dict when an attribute is read.
-    def __set__(self, model: Any, value: Any) -> None:
-        model.__dict__[self.name] = value
+def _without(model: Any, owner: type, name: str) -> Any:
+    # On the class, whose model is None, as on an instance that was not built to its end.
+    found = expression(owner, name) if model is None else None
+    if found is None:
+        raise AttributeError(f"{owner.__name__!r} object has no attribute {name!r}")
+    return found

@@ -1,5 +1,5 @@
-from collections.abc import Sequence
-from typing import Literal, TypeAlias, TypedDict
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias, TypedDict
 
 _Reply: TypeAlias = bytes | int | list[_Reply] | None
 
@@ -18,6 +18,23 @@ class Engine:
 
     def advance(self, milliseconds: int) -> None:
         """Moves the engine's clock by this many milliseconds."""
+
+class Field:
+    """The descriptor of a model's field: hands out what the model holds, bound to its place.
+
+    `makers` says what is made of a value of a type. `bind` is called for any other, with it, the model and
+    the name; `missing` where there is none, with the model or None, its class and the name.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        makers: dict[type, Callable[[Any], Any]],
+        bind: Callable[[Any, Any, str], Any],
+        missing: Callable[[Any, type, str], Any],
+    ) -> None: ...
+    def __get__(self, model: Any, owner: type) -> Any: ...
+    def __set__(self, model: Any, value: Any) -> None: ...
 
 class Command(TypedDict):
     """A row of the command table."""

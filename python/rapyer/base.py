@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json, to_json
 from typing_extensions import Self
 
-from rapyer._binding import Field, Holder, Location, Segment, binds, is_place, merged, path_text
+from rapyer._binding import Holder, Location, Segment, binds, field, is_place, merged, path_text
 from rapyer._codec import Codec, plain_class
 from rapyer._connection import Route, Word, execute
 from rapyer._lock import LEASE, Lock
@@ -94,12 +94,12 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             )
         cls.__rapyer_codec__ = Codec.of_model(plain_class(cls), lambda: cls.Meta.pickle_fallback)
         cls.__rapyer_key_field__ = None
-        for name, field in cls.model_fields.items():
-            if any(map(is_key_mark, field.metadata)):
+        for name, info in cls.model_fields.items():
+            if any(map(is_key_mark, info.metadata)):
                 cls.__rapyer_key_field__ = name
         # In a generated class a field comes before an attribute of that name which the class has from here.
         for name in [*cls.__rapyer_codec__.atomic_fields(), *taken]:
-            setattr(cls, name, Field(name))
+            setattr(cls, name, field(name))
 
     @classmethod
     def _codec(cls) -> Codec:
