@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, PrivateAttr
+from typing_extensions import dataclass_transform
 
 from rapyer._codec import Codec
 from rapyer.config import RedisConfig
@@ -28,6 +29,8 @@ class _WhenComplete:
         return cast("Codec", owner.__dict__["__rapyer_codec__"])
 
 
+# Checkers do not look at what a metaclass is derived from.
+@dataclass_transform(kw_only_default=True, field_specifiers=(Field, PrivateAttr))
 class AtomicMetaclass(ModelMetaclass):
     """Gives every model a `Meta` that starts as a copy of its parent's and is shared with no other."""
 

@@ -106,7 +106,7 @@ async def test_a_class_may_be_defined_again(on_host: Host) -> None:
         return Notebook
 
     first, second = define(), define()
-    model = await first(n=1).asave()
+    model = await first.model_validate({"n": 1}).asave()
     assert (await second.aget(model.key)).model_dump() == {"n": 1}
 
 

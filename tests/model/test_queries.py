@@ -271,7 +271,7 @@ class TestExpressions:
             class Child(Villager):
                 age: RedisInt = RedisInt(7)
                 name: str = "child"
-                awake: bool
+                awake: bool = Field()
 
         assert (Child(id="1", awake=True).age, Child(id="1", awake=True).name) == (7, "child")
         assert Child.model_fields["awake"].is_required()

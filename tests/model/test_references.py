@@ -6,7 +6,7 @@ import copy
 import json
 import pickle
 from datetime import datetime, timedelta, timezone
-from typing import Any, Optional
+from typing import Any, Optional, cast
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -51,7 +51,7 @@ async def stored(host: Host, model: AtomicRedisModel) -> Any:
 
 async def test_a_reference_is_stored_as_a_key_and_fetched_when_asked(on_host: Host) -> None:
     person = await Person(name="ada").asave()
-    order = await Order(buyer=person, watchers=[person.key], by_name={"a": person.pk}).asave()
+    order = await Order(buyer=person, watchers=cast("Any", [person.key]), by_name={"a": person.pk}).asave()
     assert (await stored(on_host, order)) == {
         "buyer": person.key,
         "seller": None,
@@ -99,9 +99,9 @@ def test_another_class_is_refused() -> None:
         with pytest.raises(ValidationError, match="is of Team, and this refers to Person"):
             Order(buyer=bad)
     with pytest.raises(ValidationError, match="is of Person, and this refers to Employee"):
-        Order(buyer="a", seller=Person())
+        Order(buyer="a", seller=cast("Any", Person()))
     with pytest.raises(ValidationError, match="does not say which"):
-        Order(buyer="a", owner="pk alone")
+        Order(buyer="a", owner=cast("Any", "pk alone"))
 
 
 async def test_what_is_missing_or_broken(on_host: Host) -> None:
@@ -117,7 +117,7 @@ async def test_what_is_missing_or_broken(on_host: Host) -> None:
 
 async def test_a_model_refers_to_its_own_class(on_host: Host) -> None:
     root = await Node().asave()
-    child = await Node(parent=root).asave()
+    child = await Node(parent=Reference(root)).asave()
     parent = (await Node.aget(child.key)).parent
     assert parent is not None
     assert await parent.afetch() == root
@@ -155,7 +155,7 @@ class Event(AtomicRedisModel):
     ],
 )
 async def test_a_timestamp_keeps_the_moment_to_the_microsecond(on_host: Host, moment: datetime) -> None:
-    event = await Event(at=moment, more=[moment]).asave()
+    event = await Event(at=moment, more=cast("Any", [moment])).asave()
     assert (await stored(on_host, event))["at"] == moment.timestamp()
     loaded = await Event.aget(event.key)
     assert loaded.at == moment == loaded.more[0]

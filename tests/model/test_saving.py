@@ -102,7 +102,7 @@ async def test_extra_members_are_kept_and_removed_where_the_model_allows_them(on
         model_config = ConfigDict(extra="allow")
         name: str = ""
 
-    thing: Any = await Open(name="a", color="red", size=2).asave()
+    thing: Any = await Open.model_validate({"name": "a", "color": "red", "size": 2}).asave()
     loaded: Any = await Open.aget(thing.key)
     assert loaded.color == "red"
     del loaded.color

@@ -151,6 +151,16 @@ async def operations(thing: Thing, team: Team, moment: datetime) -> None:
     assert_type(rapyer.find_redis_models(), list[type[AtomicRedisModel]])
 
 
+class Mixed(Part, AtomicRedisModel):
+    lead: Reference[Thing]
+
+
+def mixed(thing: Thing) -> None:
+    assert_type(Mixed(n=1, lead=thing).key, RapyerKey)
+    Mixed(n=1, lead="Thing:1")
+    Mixed(n=1, lead=5)  # type: ignore[arg-type]
+
+
 class Flat(AtomicRedisModel):
     age: int = 0
     part: Part = Part()
@@ -198,7 +208,7 @@ async def blocks(thing: Thing) -> None:
         assert_type(maybe, Thing | None)
 
 
-async def mistakes(thing: Thing, team: Team) -> None:
+async def mistakes(thing: Thing, team: Team, moment: datetime) -> None:
     team.members = {1}  # type: ignore[arg-type]
     await team.members.aadd(1)  # type: ignore[arg-type]
     await team.jobs.apush("a", "b")  # type: ignore[arg-type]
@@ -207,6 +217,10 @@ async def mistakes(thing: Thing, team: Team) -> None:
 
     await Thing.afind(Thing.count)  # type: ignore[arg-type]
     await Thing.afind(Thing.count > "x")  # type: ignore[operator]
+    Thing(id="1", name="a")  # type: ignore[call-arg]
+    Thing(id="1", name="a", born=moment, nam="b")  # type: ignore[call-arg]
+    Thing(id=1, name="a", born=moment)  # type: ignore[arg-type]
+    Thing(id="1", name="a", born=moment, tags=[1])  # type: ignore[list-item]
     thing.count = "x"  # type: ignore[assignment]
     thing.tags = [1]  # type: ignore[list-item]
     await thing.tags.aappend(1)  # type: ignore[arg-type]
