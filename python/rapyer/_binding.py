@@ -54,6 +54,16 @@ class Location(NamedTuple):
         """Its singular query of RFC 9535."""
         return path_text(self.segments)
 
+    @property
+    def field_path(self) -> str:
+        """The same below the root, without its sign: `address.city`; nothing for a document."""
+        return self.path[1:].removeprefix(".")
+
+    @property
+    def field_name(self) -> str:
+        """The last step: a name, or the index of a list's element; nothing for a document."""
+        return str(self.segments[-1]) if self.segments else ""
+
     def at(self, segment: Segment) -> "Location":
         """The place one step further."""
         return Location(self.root, (*self.segments, segment))

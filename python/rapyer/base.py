@@ -113,6 +113,11 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return cls.__name__
 
     @property
+    def key_initials(self) -> str:
+        """What its key starts with, before the colon."""
+        return self.class_key_initials()
+
+    @property
     def pk(self) -> Any:
         """The primary key: the field marked `Key`, else an id that is made when it is first asked for."""
         name = type(self).__rapyer_key_field__
@@ -140,7 +145,17 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     @property
     def json_path(self) -> str:
         """Where it is in its document: `$`, or for a nested model `$.field`."""
-        return path_text(self._locate().segments)
+        return self._locate().path
+
+    @property
+    def field_path(self) -> str:
+        """The same without the root's sign: nothing, or for a nested model `field`."""
+        return self._locate().field_path
+
+    @property
+    def field_name(self) -> str:
+        """The last step of it: a nested model's name there, or the index of a list's element."""
+        return self._locate().field_name
 
     def is_inner_model(self) -> bool:
         """Whether it is part of another model's document."""
@@ -388,9 +403,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     async def aupdate(self, **values: Any) -> None:
         """Sets fields here and on the server, all or none; what else changed here stays unsaved."""
         location = self._locate()
-        changed = super().__copy__()
-        for name, value in values.items():
-            self.__pydantic_validator__.validate_assignment(changed, name, value)
+        changed = self._updated(values)
         if not values:
             return
         if _awaited(location) is not None:
@@ -404,6 +417,27 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         for name in values:
             self._dict_of(name)[name] = _held(changed, name)
             self.__pydantic_fields_set__.add(name)
+
+    def update(self, **values: Any) -> None:
+        """Sets fields, all or none, as assignments do: here, until the model is saved."""
+        self._updated(values)
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def _updated(self, values: Mapping[str, Any]) -> BaseModel:
+        """A copy with other values. Raises pydantic's ValidationError."""
+        changed = super().__copy__()
+        for name, value in values.items():
+            self.__pydantic_validator__.validate_assignment(changed, name, value)
+        return changed
+
+    def redis_dump_json(self) -> str:
+        """The text of its document, as saving stores it."""
+        return self._codec().dump(self).decode()
+
+    def redis_dump(self) -> dict[str, Any]:
+        """The same as JSON's types."""
+        return cast("dict[str, Any]", from_json(self._codec().dump(self)))
 
     @acts(ActionGroup.DELETE)
     async def adelete(self) -> bool:

@@ -60,6 +60,30 @@ async def test_an_element_finds_its_index_when_an_operation_asks(on_host: Host) 
     assert second.json_path == "$.points[2]"
 
 
+def test_everything_says_where_it_is() -> None:
+    shape: Any = Shape(points=[Point(x=1)], named={"a b": Point(x=2)})
+    where = [
+        (shape, "$", "", ""),
+        (shape.points, "$.points", "points", "points"),
+        (shape.points[0], "$.points[0]", "points[0]", "0"),
+        (shape.points[0].x, "$.points[0].x", "points[0].x", "x"),
+        (shape.named["a b"].x, '$.named["a b"].x', 'named["a b"].x', "x"),
+    ]
+    for value, json_path, field_path, field_name in where:
+        assert (value.json_path, value.field_path, value.field_name) == (json_path, field_path, field_name)
+        assert value.key == shape.key
+    assert shape.points[0].x.Meta is shape.points.Meta is Shape.Meta
+
+
+def test_a_clone_is_a_plain_value_of_no_model() -> None:
+    shape: Any = Shape(points=[Point(x=1)])
+    for value, kind in ((shape.points, list), (shape.points[0].x, int)):
+        clone = value.clone()
+        assert (type(clone), clone) == (kind, value)
+    shape.points.clone()[0].x = 5
+    assert shape.points[0].x == 1
+
+
 async def test_an_element_that_is_gone_raises(on_host: Host) -> None:
     shape: Any = await Shape(points=[Point(x=1)], named={"a": Point()}).asave()
     point, named = shape.points[0], shape.named["a"]

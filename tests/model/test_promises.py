@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Generic, TypeVar
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from redis.asyncio import Redis
 
 import rapyer
@@ -161,6 +161,22 @@ def test_a_model_is_a_good_citizen_of_apis() -> None:
     assert json.loads(things.model_dump_json()) == things.model_dump(mode="json")
     assert Things.model_validate_json(things.model_dump_json()) == things
     assert "pk" not in things.model_dump()
+
+
+def test_a_dump_is_what_is_stored() -> None:
+    things = Things(tags=["a"], inners={"x": Inner(n=1)})
+    assert things.redis_dump() == json.loads(things.redis_dump_json())
+    assert things.redis_dump()["inners"] == {"x": {"n": 1, "deep": []}}
+    assert things.key == f"{things.key_initials}:{things.pk}"
+
+
+def test_an_update_without_await_is_local_and_all_or_none() -> None:
+    things = Things(tags=["a"])
+    things.update(tags=["b"], inners={"x": Inner(n=2)})
+    assert (things.tags, things.inners) == (["b"], {"x": Inner(n=2)})
+    with pytest.raises(ValidationError):
+        things.update(tags=["c"], inners=5)
+    assert things.tags == ["b"]
 
 
 def test_models_are_copied_and_pickled() -> None:

@@ -1,16 +1,18 @@
 """What all values with atomic methods share."""
 
+import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from pydantic import ValidationError
 from typing_extensions import Self
 
-from rapyer._binding import Location, Place, bind, merged, path_text, unbound
+from rapyer._binding import Location, Place, bind, merged, unbound
 from rapyer._codec import Codec
 from rapyer._connection import Word
 from rapyer._transaction import Transaction, current
 from rapyer.actions import ActionGroup, acts
+from rapyer.config import RedisConfig
 from rapyer.errors import CorruptedModelError
 from rapyer.fields import RapyerKey
 
@@ -84,7 +86,26 @@ class Atomic:
     @property
     def json_path(self) -> str:
         """Where it is in the document."""
-        return path_text(self._locate().segments)
+        return self._locate().path
+
+    @property
+    def field_path(self) -> str:
+        """The same without the root's sign: `address.city`."""
+        return self._locate().field_path
+
+    @property
+    def field_name(self) -> str:
+        """The last step of it: a name, or the index of a list's element."""
+        return self._locate().field_name
+
+    @property
+    def Meta(self) -> RedisConfig:  # noqa: N802 - the name that models have
+        """The settings of the model it is part of."""
+        return self._locate().root.Meta
+
+    def clone(self) -> Any:
+        """A plain value equal to this one, which is part of no model."""
+        return copy.deepcopy(self)
 
     @acts(ActionGroup.UPDATE)
     async def asave(self) -> Self:
