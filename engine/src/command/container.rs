@@ -146,14 +146,16 @@ pub(super) fn array_at<'d>(document: &'d Document, path: &Path) -> Result<Node<'
     if node.kind() == Json::Array { Ok(node) } else { Err(Error::bad_type(path, "an array", node.kind())) }
 }
 
-/// Takes the elements of ranges, in their order, out of an array, as one write.
-pub(super) fn cut_all(document: &mut Document, path: &Path, ranges: &[Range<usize>]) -> Result<(), Error> {
+/// Takes the elements of ranges, in their order, out of an array, as one write: how many.
+pub(super) fn cut_all(document: &mut Document, path: &Path, ranges: &[Range<usize>]) -> Result<usize, Error> {
     document.edit_once(|document| {
         // The last one first: what is before it stays where it is.
-        ranges.iter().rev().try_for_each(|range| {
-            document.edit(path.steps(), |_| Ok(((), Some(Edit::Cut(range.clone()))))).map(drop)
-        })
-    })
+        for range in ranges.iter().rev().filter(|range| !range.is_empty()) {
+            document.edit(path.steps(), |_| Ok(((), Some(Edit::Cut(range.clone())))))?;
+        }
+        Ok(())
+    })?;
+    Ok(ranges.iter().map(ExactSizeIterator::len).sum())
 }
 
 pub(super) static POP: Command = Command {
@@ -258,13 +260,9 @@ fn remove(call: &mut Call<'_>) -> Result<(), Error> {
     let sought = Sought::new(&value);
     let places = array_at(document, &path)?.elements().enumerate().filter(|(_, element)| element.is(&sought));
     let ranges = runs(places.map(|(at, _)| at).take(usize::try_from(most).unwrap_or(usize::MAX)));
-    let removed: usize = ranges.iter().map(ExactSizeIterator::len).sum();
-    if removed > 0 {
-        cut_all(document, &path, &ranges)?;
-        let header = document.header();
-        call.touch(key, Effect::Changed, header);
-    }
-    call.reply.integer(removed as i64);
+    let removed = cut_all(document, &path, &ranges)?;
+    let header = document.header();
+    call.removed(key, removed, header);
     Ok(())
 }
 
@@ -305,13 +303,9 @@ fn cut(call: &mut Call<'_>) -> Result<(), Error> {
     let document = call.edit(key)?;
     let length = array_at(document, &path)?.items();
     let range = bound(start, length)..bound(stop, length);
-    let removed = range.len();
-    if removed > 0 {
-        cut_all(document, &path, &[range])?;
-        let header = document.header();
-        call.touch(key, Effect::Changed, header);
-    }
-    call.reply.integer(removed as i64);
+    let removed = cut_all(document, &path, &[range])?;
+    let header = document.header();
+    call.removed(key, removed, header);
     Ok(())
 }
 
@@ -346,11 +340,8 @@ fn clear(call: &mut Call<'_>) -> Result<(), Error> {
         Ok((length, (length > 0).then_some(Edit::Set(empty.into()))))
     })?;
     let removed = removed.ok_or_else(|| Error::no_path(&path))?;
-    if removed > 0 {
-        let header = document.header();
-        call.touch(key, Effect::Changed, header);
-    }
-    call.reply.integer(removed as i64);
+    let header = document.header();
+    call.removed(key, removed, header);
     Ok(())
 }
 

@@ -214,6 +214,14 @@ impl<'a> Call<'a> {
         self.touched.push((Touched { key, effect, deadline: Deadline::Keep }, header));
     }
 
+    /// Answers how many items of the document under `key` were removed, and says that it changed if any were.
+    pub(crate) fn removed(&mut self, key: &'a [u8], items: usize, header: Header) {
+        if items > 0 {
+            self.touch(key, Effect::Changed, header);
+        }
+        self.reply.integer(items as i64);
+    }
+
     /// Says that the lifetime of the document under `key` was set; `effect` tells a refresh from a setting.
     pub(crate) fn set_deadline(&mut self, key: &'a [u8], effect: Effect, deadline: Deadline, header: Header) {
         self.touched.push((Touched { key, effect, deadline }, header));

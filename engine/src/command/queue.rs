@@ -143,13 +143,9 @@ pub(super) static UNPUSH: Command = Command {
         let sought: Normals<'_> = values.iter().map(|value| json::normal(value)).collect();
         let places = queue_at(document, &path)?.places(By::Paired, &sought);
         let ranges = runs(places.iter().map(|(place, _)| *place));
-        let removed: usize = ranges.iter().map(ExactSizeIterator::len).sum();
-        if removed > 0 {
-            cut_all(document, &path, &ranges)?;
-            let header = document.header();
-            call.touch(key, Effect::Changed, header);
-        }
-        call.reply.integer(removed as i64);
+        let removed = cut_all(document, &path, &ranges)?;
+        let header = document.header();
+        call.removed(key, removed, header);
         Ok(())
     },
 };

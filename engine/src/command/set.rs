@@ -86,16 +86,13 @@ fn discard(call: &mut Call<'_>) -> Result<(), Error> {
     let sought: Normals<'_> = values.iter().map(|value| json::normal(value)).collect();
     let places = array_at(document, &path)?.places(By::Value, &sought);
     let ranges = runs(places.iter().map(|(place, _)| *place));
-    let removed: usize = ranges.iter().map(ExactSizeIterator::len).sum();
-    if strict && removed < sought.len() {
+    let found: HashSet<&Cow<'_, [u8]>> = places.iter().map(|(_, normal)| normal).collect();
+    if strict && found.len() < sought.len() {
         return Err(Error::changed(&path));
     }
-    if removed > 0 {
-        cut_all(document, &path, &ranges)?;
-        let header = document.header();
-        call.touch(key, Effect::Changed, header);
-    }
-    call.reply.integer(removed as i64);
+    let removed = cut_all(document, &path, &ranges)?;
+    let header = document.header();
+    call.removed(key, removed, header);
     Ok(())
 }
 
