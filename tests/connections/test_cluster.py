@@ -170,6 +170,15 @@ async def test_a_scan_meets_the_keys_of_every_primary_once(on_cluster: RedisClus
     assert sorted(found) == sorted(f"Session:{name}".encode() for name in NAMES)
 
 
+async def test_conditions_find_and_delete_on_every_node(on_cluster: RedisCluster) -> None:
+    await Session.ainsert(*(Session(name=name, text=name) for name in NAMES))
+    half = (Session.text >= NAMES[20]) & (Session.text < NAMES[40])
+    expected = {name for name in NAMES if NAMES[20] <= name < NAMES[40]}
+    assert {session.name for session in await Session.afind(half)} == expected
+    assert (await Session.adelete_many(half)).models_deleted == len(expected)
+    assert {session.name for session in await Session.afind()} == set(NAMES) - expected
+
+
 async def test_what_is_done_as_one_needs_one_slot_and_says_so_before_anything_is_sent(
     on_cluster: RedisCluster,
 ) -> None:
