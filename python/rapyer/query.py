@@ -82,6 +82,9 @@ class FieldExpression(Generic[_T]):
         self._annotation = annotation
 
     def __getattr__(self, name: str) -> "FieldExpression[Any]":
+        if name.startswith("_"):
+            # No field's name; what is being copied is asked for some before it has anything.
+            raise AttributeError(name)
         for nested in _models(self._annotation):
             if name in nested.model_fields:
                 annotation = nested.model_fields[name].annotation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import warnings
 from datetime import datetime, timezone
 from enum import Enum
@@ -258,6 +259,10 @@ class TestExpressions:
     def test_mistakes_are_told(self, mistake: Any) -> None:
         with pytest.raises(BadFilterError):
             mistake()
+
+    def test_they_are_copied(self) -> None:
+        assert repr(copy.copy(Villager.town)) == repr(copy.deepcopy(Villager.town)) == "Villager.town"
+        assert len({Villager.age, Villager.name}) == 2
 
     def test_unknown_fields_have_none(self) -> None:
         for wrong in ("nothing", "__wrapped__"):
