@@ -167,6 +167,21 @@ class Flat(AtomicRedisModel):
     note: SafeLoad[str] = ""
 
 
+class Perhaps(AtomicRedisModel):
+    count: RedisInt | None = None
+    tags: RedisList[str] | None = None
+
+
+async def may_be_none(model: Perhaps) -> None:
+    if model.count is not None:
+        assert_type(await model.count.aincrease(), int)
+    if model.tags is not None:
+        assert_type(await model.tags.aappend("b"), int)
+    model.tags = RedisList(["a"])
+    Perhaps(count=RedisInt(1))
+    Perhaps(count=1)  # type: ignore[arg-type]
+
+
 async def loads_safely(flat: Flat) -> None:
     assert_type(flat.note, str | None)
     assert_type(flat.failed_fields, frozenset[str])
