@@ -8,6 +8,7 @@ use rapyer_engine::command::{Access, Entry, execute, replay};
 use rapyer_engine::{Deadline, Discard, Document, Done, Effect, Error, Host, Policies, Time, Touched};
 use smallvec::SmallVec;
 
+use crate::faults;
 use crate::ffi::{Answer, Audience, Context, Key, Mode, Text, Word};
 use crate::policies;
 use crate::replay::{APPLY, EXPIREAT};
@@ -263,6 +264,7 @@ impl Host for Server<'_> {
     }
 
     fn finish(&mut self, done: &Done<'_>) {
+        faults::at("end");
         for touched in done.touched {
             self.move_deadline(touched);
         }

@@ -5,6 +5,7 @@
 #![deny(unsafe_code)]
 
 mod datatype;
+mod faults;
 mod ffi;
 mod host;
 mod policies;

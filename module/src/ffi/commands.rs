@@ -3,11 +3,12 @@
 use std::ffi::{CString, c_char, c_int};
 use std::ptr;
 
+use rapyer_engine::Error;
 use rapyer_engine::command::{Arg, Entry, Kind, TABLE};
-use rapyer_engine::{Error, guarded};
 use redis_module::raw;
 
 use super::context::{Context, Word};
+use super::guard::guarded;
 use super::reply::Answer;
 use crate::{host, replay};
 

@@ -3,10 +3,10 @@
 use std::ffi::c_void;
 use std::mem::transmute;
 
-use rapyer_engine::guarded;
 use redis_module::raw;
 
 use super::context::Context;
+use super::guard::guarded;
 use crate::policies;
 
 /// What a timer runs.

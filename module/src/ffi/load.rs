@@ -3,10 +3,10 @@
 use std::ffi::c_int;
 use std::panic;
 
-use rapyer_engine::guarded;
 use redis_module::raw;
 
 use super::context::{Context, log_line};
+use super::guard::guarded;
 
 /// Called by the server when it loads the module.
 ///

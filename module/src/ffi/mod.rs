@@ -19,6 +19,7 @@ mod cell;
 mod commands;
 mod context;
 mod events;
+mod guard;
 mod key;
 mod load;
 mod reply;

@@ -8,11 +8,12 @@ use std::ptr;
 use std::slice;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use rapyer_engine::{Document, Large, Mover, Stored, guarded};
+use rapyer_engine::{Document, Large, Mover, Stored};
 use redis_module::raw;
 
 use super::alloc::is_servers;
 use super::context::{Context, Opaque, Text, Word, c_text, log_line};
+use super::guard::guarded;
 use crate::{datatype, policies};
 
 const HEADER: usize = 16;
