@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import socket
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Protocol, TypeAlias
 
 import hiredis
@@ -34,6 +35,10 @@ class Host(ABC):
 
     @abstractmethod
     async def pass_time(self, seconds: float) -> None: ...
+
+    @abstractmethod
+    def another(self) -> AbstractContextManager[Host]:
+        """Another client of the same host."""
 
     async def now_ms(self) -> int:
         seconds, micros = map(int, await self.array("TIME"))
@@ -97,6 +102,9 @@ class EmbeddedHost(Host):
     async def pass_time(self, seconds: float) -> None:
         self._engine.advance(round(seconds * 1000))
 
+    def another(self) -> AbstractContextManager[Host]:
+        return nullcontext(self)
+
 
 class Address(Protocol):
     """Where a server with the module is."""
@@ -113,6 +121,7 @@ class ServerHost(Host):
     """Speaks to the server without a client's interpretation of replies."""
 
     def __init__(self, server: Address) -> None:
+        self._server = server
         self.name = server.kind
         self.url = server.url
         self._socket = socket.create_connection(("127.0.0.1", server.port), timeout=30)
@@ -142,6 +151,9 @@ class ServerHost(Host):
 
     async def pass_time(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def another(self) -> AbstractContextManager[Host]:
+        return closing(ServerHost(self._server))
 
     def close(self) -> None:
         self._socket.close()

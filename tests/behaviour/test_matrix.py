@@ -1,8 +1,14 @@
-"""Every command of the table against every way it may or may not refresh a deadline, on every host."""
+"""Every command of the table against what all of them promise, on every host.
+
+The commands are read from the table: one that is declared, and has no row here, fails.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -13,6 +19,7 @@ from rapyer import _native
 KEY = "Doc:1"
 OTHER = "Doc:2"
 ABSENT = "Doc:absent"
+KEYS = (KEY, OTHER, ABSENT, "Lock:1")
 DOCUMENT = '{"n":1,"list":[1],"map":{"a":1},"queue":[[1,"a"]]}'
 WINDOW = 60_000
 TABLE = {" ".join(filter(None, (entry["name"], entry["subcommand"]))): entry for entry in _native.commands()}
@@ -118,9 +125,9 @@ ROWS: dict[str, list[Row]] = {
     "MODEL.CALC": [
         Row(("{key}", "$.n", "MUL", "2"), ("{key}", "$.n", "MOD", "0"), ("{key}", "$.n", "MUL", "2")),
         Row(
-            ("{key}", "$.list", "REPEAT", "2"),
+            ("{key}", "$.list", "REPEAT", "0"),
             ("{key}", "$.n", "REPEAT", "2"),
-            ("{key}", "$.list", "REPEAT", "2"),
+            ("{key}", "$.list", "REPEAT", "0"),
             special=True,
         ),
     ],
@@ -158,9 +165,11 @@ ROWS: dict[str, list[Row]] = {
     "MODEL.POPMIN": [Row(("{key}", "$.queue"), ("{key}", "$.list"), (KEY, "$.queue", "0"))],
     "MODEL.PEEK": [Row(("{key}", "$.queue"), ("{key}", "$.list"), (KEY, "$.absent"))],
     "MODEL.LOCK": [
-        Row(("Lock:1", "t", "PX", "9"), ("{key}", "t", "PX", "9"), (KEY, "t", "PX", "9")),
+        Row(("Lock:1", "t", "PX", "90000"), ("{key}", "t", "PX", "90000"), (KEY, "t", "PX", "90000")),
     ],
-    "MODEL.RENEW": [Row(("Lock:1", "t", "PX", "9"), ("{key}", "t", "PX", "9"), ("{key}", "t", "PX", "9"))],
+    "MODEL.RENEW": [
+        Row(("Lock:1", "t", "PX", "90000"), ("{key}", "t", "PX", "90000"), ("{key}", "t", "PX", "90000"))
+    ],
     "MODEL.UNLOCK": [Row(("Lock:1", "t"), ("{key}", "t"), ("{key}", "t"))],
     "MODEL.EXEC": [
         Row(
@@ -202,6 +211,11 @@ ROWS: dict[str, list[Row]] = {
     "MODEL.POLICY DIGEST": [Row((), ("Doc:",), ())],
 }
 SETS_LIFETIME = {"MODEL.TTL SET", "MODEL.TTL INHERIT", "MODEL.TTL PERSIST", "MODEL.TTL TOUCH"}
+ALONE = {name for name, command in TABLE.items() if command["keys"] == "none"} | {"MODEL.EXEC"}
+"""No operations of a batch."""
+TELLS_TIME = {"MODEL.LOCK", "MODEL.TTL GET"}
+"""Answered by the clock, so never the same twice."""
+WRITERS = {name for name, command in TABLE.items() if command["access"] in {"grow", "write"}} - TELLS_TIME
 USES = [(name, row) for name, rows in ROWS.items() for row in rows]
 
 
@@ -210,7 +224,9 @@ def names(use: tuple[str, Row]) -> str:
     return f"{name} {' '.join(row.hit)}".replace("{key}", "key")
 
 
-every_use = pytest.mark.parametrize("use", USES, ids=names)
+def uses(which: Callable[[str], bool] = lambda name: True) -> pytest.MarkDecorator:
+    """The uses of the commands for which this is true."""
+    return pytest.mark.parametrize("use", [use for use in USES if which(use[0])], ids=names)
 
 
 def groups_of(name: str, row: Row) -> set[str]:
@@ -229,7 +245,8 @@ def line(name: str, arguments: tuple[str, ...], key: str = KEY) -> list[str]:
 
 
 async def prepare(host: Host, row: Row, refresh: str) -> int:
-    """A document with a deadline that a refresh would move; that deadline."""
+    """Nothing but a document with a deadline that a refresh would move; that deadline."""
+    await host.call("FLUSHDB")
     await host.call("MODEL.POLICY", "SET", "Doc:", "TTL", WINDOW, "REFRESH", refresh)
     await host.call("MODEL.CREATE", KEY, DOCUMENT)
     if row.before:
@@ -242,29 +259,26 @@ def test_every_command_has_a_row() -> None:
     assert set(ROWS) == set(TABLE) - TWINS
 
 
-@every_use
+@uses()
 async def test_a_group_of_the_command_refreshes(host: Host, use: tuple[str, Row]) -> None:
     name, row = use
     for group in sorted(groups_of(name, row) - {"DELETE"}):
-        await host.call("MODEL.DEL", KEY)
         before = await prepare(host, row, group)
         _, moments = await host.timed(*line(name, row.hit))
         assert await host.deadline(KEY) in range(moments.start + WINDOW, moments.stop + WINDOW), group
         assert await host.deadline(KEY) > before
 
 
-@every_use
+@uses(lambda name: name not in SETS_LIFETIME | {"MODEL.DEL"})
 async def test_other_groups_do_not_refresh(host: Host, use: tuple[str, Row]) -> None:
     name, row = use
-    if name in SETS_LIFETIME | {"MODEL.DEL"}:
-        return
     others = [group for group in GROUPS if group not in groups_of(name, row)]
     before = await prepare(host, row, ",".join(others))
     await host.call(*line(name, row.hit))
     assert await host.deadline(KEY) == before
 
 
-@every_use
+@uses()
 async def test_norefresh_does_not_refresh(host: Host, use: tuple[str, Row]) -> None:
     name, row = use
     before = await prepare(host, row, "ALL")
@@ -277,7 +291,7 @@ async def test_norefresh_does_not_refresh(host: Host, use: tuple[str, Row]) -> N
         assert await host.deadline(KEY) == before
 
 
-@pytest.mark.parametrize("use", [use for use in USES if TABLE[use[0]]["ifversion"]], ids=names)
+@uses(lambda name: TABLE[name]["ifversion"])
 async def test_ifversion_refuses_to_change_another_version(host: Host, use: tuple[str, Row]) -> None:
     name, row = use
     await prepare(host, row, "ALL")
@@ -289,7 +303,7 @@ async def test_ifversion_refuses_to_change_another_version(host: Host, use: tupl
     await host.call(*line(name, row.hit), "IFVERSION", 1)
 
 
-@pytest.mark.parametrize("use", [use for use in USES if f"{use[0]}_RO" in TWINS], ids=names)
+@uses(lambda name: f"{name}_RO" in TWINS)
 async def test_a_twin_answers_the_same_and_never_refreshes(host: Host, use: tuple[str, Row]) -> None:
     name, row = use
     before = await prepare(host, row, "ALL")
@@ -298,7 +312,7 @@ async def test_a_twin_answers_the_same_and_never_refreshes(host: Host, use: tupl
     assert await host.call(*line(name, row.hit)) == reply
 
 
-@every_use
+@uses()
 async def test_an_error_changes_nothing(host: Host, use: tuple[str, Row]) -> None:
     name, row = use
     await prepare(host, row, "ALL")
@@ -307,7 +321,7 @@ async def test_an_error_changes_nothing(host: Host, use: tuple[str, Row]) -> Non
     assert await host.state(KEY) == before
 
 
-@every_use
+@uses()
 async def test_a_miss_changes_nothing(host: Host, use: tuple[str, Row]) -> None:
     name, row = use
     await prepare(host, row, "ALL")
@@ -317,12 +331,49 @@ async def test_a_miss_changes_nothing(host: Host, use: tuple[str, Row]) -> None:
     assert (await host.state(KEY), await host.call("DBSIZE")) == before
 
 
-@every_use
+@uses(lambda name: name not in {"MODEL.TTL SET", "MODEL.TTL INHERIT", "MODEL.DEL"})
 async def test_a_document_without_a_deadline_gets_none(host: Host, use: tuple[str, Row]) -> None:
     name, row = use
     await prepare(host, row, "ALL")
     await host.call("PERSIST", KEY)
-    if name in {"MODEL.TTL SET", "MODEL.TTL INHERIT", "MODEL.DEL"}:
-        return
     await host.call(*line(name, row.hit))
     assert await host.deadline(KEY) == -1
+
+
+@uses(lambda name: name not in ALONE)
+async def test_in_a_batch_it_does_the_same(host: Host, use: tuple[str, Row]) -> None:
+    name, row = use
+    words = line(name, row.hit)
+    batch = ["MODEL.EXEC", str(len(KEYS)), *KEYS, str(len(words)), *words]
+    groups = groups_of(name, row) - {"DELETE"}
+    for refresh in (groups, set(GROUPS) - groups):
+        outcomes = []
+        for call in (words, batch):
+            before = await prepare(host, row, ",".join(sorted(refresh)) or "NONE")
+            reply = await host.call(*call)
+            if call is batch:
+                assert isinstance(reply, list)
+                (reply,) = reply
+            if name in TELLS_TIME:
+                reply = None
+            outcomes.append((reply, await host.call("MODEL.GET_RO", KEY), await host.deadline(KEY) > before))
+        assert outcomes[0] == outcomes[1]
+
+
+@uses(lambda name: name in WRITERS - SETS_LIFETIME)
+async def test_fifty_clients_at_once_lose_nothing(host: Host, use: tuple[str, Row]) -> None:
+    name, row = use
+
+    async def outcome(client: Host) -> str:
+        try:
+            return repr(await client.call(*line(name, row.hit)))
+        except CommandFailed as refusal:
+            return str(refusal)
+
+    await prepare(host, row, "ALL")
+    one_by_one = sorted([await outcome(host) for _ in range(50)]), await host.call("MODEL.GET_RO", KEY)
+    await prepare(host, row, "ALL")
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(50) as threads:
+        clients = [stack.enter_context(host.another()) for _ in range(50)]
+        outcomes = threads.map(lambda client: asyncio.run(outcome(client)), clients)
+        assert (sorted(outcomes), await host.call("MODEL.GET_RO", KEY)) == one_by_one
