@@ -7,7 +7,9 @@ schema without everything that would not come back.
 
 import json
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass
 from functools import cached_property, partial
 from typing import Any, Final, TypeAlias, cast
 
@@ -148,6 +150,15 @@ class Codec:
             reason = str(error).rpartition("ValueError: ")[2]
             raise CantSerializeRedisValueError(f"cannot store this value: {reason}") from error
 
+    def same(self, one: bytes, other: bytes) -> bool:
+        """Whether two texts stand for the same value: the order in which sets were written says nothing."""
+        if one == other or not self.holds_sets:
+            return one == other
+        try:
+            return _same(self.load(one), self.load(other))
+        except ValidationError:
+            return False
+
     @cached_property
     def load(self) -> Callable[[bytes], Any]:
         """Gives the value of a JSON text. Raises pydantic's ValidationError."""
@@ -207,7 +218,11 @@ class Codec:
 
     @cached_property
     def _fields(self) -> dict[str, "Codec"]:
-        return {name: self._child([field["schema"]]) for name, field in self._model_fields()}
+        # Of several models that a value may be of, each may have a field of this name.
+        schemas: dict[str, list[_Schema]] = {}
+        for name, field in self._model_fields():
+            schemas.setdefault(name, []).append(field["schema"])
+        return {name: self._child(choices) for name, choices in schemas.items()}
 
     def _model_fields(self) -> Iterator[tuple[str, _Schema]]:
         for leaf in self._leaves():
@@ -225,7 +240,12 @@ class Codec:
 
     @cached_property
     def holds_set(self) -> bool:
-        return self._holds(("set",))
+        return self._holds(("set",)) and not self._holds(("list", "tuple", "any"))
+
+    @cached_property
+    def holds_sets(self) -> bool:
+        """Whether there are sets at any depth."""
+        return _mentions(self._schema, ("set", "frozenset"), dict(self._definitions))
 
     @cached_property
     def holds_containers(self) -> bool:
@@ -297,6 +317,9 @@ def _for_storage(schema: _Schema, config: _Schema, pickles: _Pickles | None) -> 
         stored["serialization"] = core_schema.wrap_serializer_function_ser_schema(
             partial(_exact, schema["cls"])
         )
+    if kind == "frozenset":
+        # As an item of a set it is found by its text, so it has only one.
+        stored["serialization"] = core_schema.wrap_serializer_function_ser_schema(_sorted)
     if kind == "float" and schema.get("strict", config.get("strict")):
         return {
             "type": "function-before",
@@ -315,6 +338,37 @@ def _each_for_storage(schemas: Any, config: _Schema, pickles: _Pickles | None) -
     if isinstance(schemas, (list, tuple)):
         return type(schemas)(_each_for_storage(schema, config, pickles) for schema in schemas)
     return schemas
+
+
+def _mentions(schemas: Any, types: tuple[str, ...], definitions: dict[str, _Schema]) -> bool:
+    """Whether a schema of one of these types is in these; `definitions` are those not looked into yet."""
+    if isinstance(schemas, dict):
+        kind = schemas.get("type")
+        if kind == "definition-ref":
+            return _mentions(definitions.pop(schemas["schema_ref"], {}), types, definitions)
+        inner = _SUBSCHEMAS & schemas.keys() if isinstance(kind, str) else schemas.keys()
+        return kind in types or any(_mentions(schemas[name], types, definitions) for name in inner)
+    if isinstance(schemas, (list, tuple)):
+        return any(_mentions(schema, types, definitions) for schema in schemas)
+    return False
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equality that tells 1 from True and 1.0, as JSON does."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, (set, frozenset)):
+        held = {item: item for item in other}
+        return len(one) == len(held) and all(item in held and _same(item, held[item]) for item in one)
+    if isinstance(one, (list, tuple, deque)):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, dict):
+        return _same(list(one.items()), list(other.items()))
+    if isinstance(one, BaseModel):
+        return _same(dict(one), dict(other))
+    if is_dataclass(one):
+        return _same(vars(one), vars(other))
+    return bool(one == other)
 
 
 def _serialization(schema: _Schema) -> _Schema | None:
@@ -372,6 +426,10 @@ def _exact(declared: type, value: object, write: core_schema.SerializerFunctionW
             f"declare the field with {kind.__name__} in its type"
         )
     return write(value)
+
+
+def _sorted(value: object, write: core_schema.SerializerFunctionWrapHandler) -> Any:
+    return sorted(write(value), key=to_json)
 
 
 def _infinity(value: object) -> object:

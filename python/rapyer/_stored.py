@@ -7,9 +7,10 @@ from typing import Any, Final, TypeVar, cast
 from pydantic_core import from_json, to_json
 
 from rapyer._binding import Segment
+from rapyer._codec import Codec
 from rapyer._native import changed_members
 
-__all__ = ["Stored", "drop_equal"]
+__all__ = ["Stored", "drop_equal", "set_edits"]
 
 _Path = tuple[Segment, ...]
 _C = TypeVar("_C", list[Any], dict[str, Any])
@@ -40,20 +41,25 @@ class Stored:
             self._edits.clear()
         return self._text
 
+    def member(self, name: str) -> Any:
+        """The value of a member, as JSON has it; None where there is none."""
+        document = from_json(self.text())
+        return document.get(name) if isinstance(document, dict) else None
+
     def changes(self, text: bytes) -> list[bytes]:
         """The members, as JSON strings, in which a document differs from this."""
         return changed_members(self.text(), text)
+
+    def both(self, name: str, text: bytes) -> tuple[Any, Any] | None:
+        """The values of a member here and in another text; None unless both have it."""
+        here, there = from_json(self.text()), from_json(text)
+        return (here[name], there[name]) if name in here and name in there else None
 
     def saved_as(self, text: bytes) -> "Stored":
         """What is known once a save of `text` was answered: operations may have been done meanwhile."""
         saved = Stored(self.key, text)
         saved._edits = list(self._edits)
         return saved
-
-    def member(self, name: str) -> Any:
-        """The value of a member, as JSON has it; None where there is none."""
-        document = from_json(self.text())
-        return document.get(name) if isinstance(document, dict) else None
 
     def put(self, path: _Path, value: bytes) -> None:
         """The value at a place is this now."""
@@ -67,6 +73,30 @@ class Stored:
         self._edits.append(edit)
         if len(self._edits) > _KEPT:
             self.text()
+
+
+def set_edits(
+    codec: Codec, path: _Path, before: Any, after: Any
+) -> list[tuple[str, _Path, list[bytes]]] | None:
+    """What was added to sets and removed from them: commands, places, items. None where more has changed.
+
+    The values are what JSON has for those of the codec: of a set, or of a model with sets at any depth. Saved
+    like this, a change of a set undoes nothing that others did to it.
+    """
+    if codec.holds_set and isinstance(before, list) and isinstance(after, list):
+        old, new = (dict.fromkeys(map(to_json, items)) for items in (before, after))
+        edits = {
+            "MODEL.DISCARD": [item for item in old if item not in new],
+            "MODEL.ADD": [item for item in new if item not in old],
+        }
+        return [(command, path, items) for command, items in edits.items() if items]
+    if isinstance(before, dict) and isinstance(after, dict) and before.keys() == after.keys():
+        inner = [
+            set_edits(codec.field(name), (*path, name), value, after[name]) for name, value in before.items()
+        ]
+        known = [edits for edits in inner if edits is not None]
+        return [edit for edits in known for edit in edits] if len(known) == len(inner) else None
+    return [] if to_json(before) == to_json(after) else None
 
 
 # Where the text has nothing at a place, somebody else put it there since: the member then counts as changed.

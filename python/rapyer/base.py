@@ -22,7 +22,7 @@ from rapyer._lock import LEASE, Lock
 from rapyer._many import delete_all, delete_matching, find, insert, load, pages
 from rapyer._metaclass import AtomicMetaclass
 from rapyer._policy import Ttl, milliseconds
-from rapyer._stored import Stored
+from rapyer._stored import Stored, set_edits
 from rapyer._transaction import Transaction, current, in_transaction, transaction, transaction_of
 from rapyer._transport import Reply
 from rapyer.actions import ActionGroup, acts
@@ -201,9 +201,9 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             if transaction is not None:
                 changes = transaction.unsaved(self, changes)
             edits = {name: self._set_edits(json.loads(name), stored, text) for name in changes}
-            sets = [edit for of_one in edits.values() for edit in of_one]
-            changes = [name for name in changes if not edits[name]]
-            words += ["ONLY", len(changes), *changes]
+            sets = [edit for of_one in edits.values() if of_one is not None for edit in of_one]
+            whole = [name for name, of_one in edits.items() if of_one is None]
+            words += ["ONLY", len(whole), *whole]
         if transaction is not None or sets:
             async with transaction_of(self) as batch:
                 if only_existing:
@@ -221,21 +221,6 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             raise KeyNotFound(f"there is no document under {key!r}, and only_existing forbids creating it")
         self._know(Stored(key, text) if stored is None else stored.saved_as(text))
         return self
-
-    def _set_edits(self, name: str, stored: Stored, text: bytes) -> list[tuple[Word, ...]]:
-        """How a set's change is saved without undoing what others did: by what was added and removed."""
-        if not self._codec().field(name).holds_set:
-            return []
-        before, after = stored.member(name), from_json(text)[name]
-        if not isinstance(before, list) or not isinstance(after, list):
-            return []
-        old, new = (dict.fromkeys(map(to_json, items)) for items in (before, after))
-        edits = {
-            "MODEL.DISCARD": old.keys() - new.keys(),
-            "MODEL.ADD": [item for item in new if item not in old],
-        }
-        path = path_text((name,))
-        return [(command, self.key, path, *items) for command, items in edits.items() if items]
 
     @classmethod
     @acts(ActionGroup.CREATE)
@@ -710,8 +695,24 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         if self.model_config.get("extra") != "allow":
             # What a newer release of the model put there is not this one's to remove.
             names = [name for name in names if json.loads(name) in type(self).model_fields]
-        failed = self.failed_fields
-        return [name for name in names if json.loads(name) not in failed] if failed else names
+        if failed := self.failed_fields:
+            names = [name for name in names if json.loads(name) not in failed]
+        return [name for name in names if not self._is_same(json.loads(name), stored, text)]
+
+    def _is_same(self, name: str, stored: Stored, text: bytes) -> bool:
+        """Whether a member of two documents is the same in spite of other words."""
+        codec = self._codec().field(name)
+        values = stored.both(name, text) if codec.holds_sets else None
+        return values is not None and codec.same(*map(to_json, values))
+
+    def _set_edits(self, name: str, stored: Stored, text: bytes) -> list[tuple[Word, ...]] | None:
+        """The commands that save a member's change, where only sets have changed."""
+        codec = self._codec().field(name)
+        values = stored.both(name, text) if codec.holds_sets else None
+        edits = None if values is None else set_edits(codec, (name,), *values)
+        if edits is None:
+            return None
+        return [(command, self.key, path_text(path), *items) for command, path, items in edits]
 
     def _known(self) -> Stored | None:
         """What the server is known to hold under its key, once it was loaded or saved."""

@@ -117,6 +117,80 @@ async def test_saving_undoes_nothing_that_others_did(on_host: Host, board: Any) 
     assert (await Board.aget(board.key)).tags == {"again"}
 
 
+class Nest(BaseModel):
+    members: set[str] = set()
+
+
+class Halves(BaseModel):
+    n: int = 0
+    left: Nest = Nest()
+    right: Nest | None = None
+
+
+class Boards(AtomicRedisModel):
+    part: Halves = Halves()
+
+
+class Loose(AtomicRedisModel):
+    by_name: dict[str, set[Any]] = {}
+
+
+class Orders(AtomicRedisModel):
+    members: set[str] = set()
+    by_name: dict[str, set[str]] = {}
+    nested: list[Nest] = []
+    pairs: set[frozenset[str]] = set()
+    n: int = 0
+
+
+@pytest.mark.parametrize("members", ['["x","y"]', '["y","x"]'])
+async def test_the_order_of_a_set_is_no_change(on_host: Host, members: str) -> None:
+    document = (
+        f'{{"members":{members},"by_name":{{"a":{members}}},"nested":[{{"members":{members}}}],'
+        f'"pairs":[["x","y"]],"n":0}}'
+    )
+    await on_host.call("MODEL.CREATE", "Orders:1", document)
+    mine = await Orders.aget("1")
+    await on_host.call("MODEL.ADD", "Orders:1", "$.members", '"theirs"')
+    await on_host.call("MODEL.ADD", "Orders:1", "$.by_name.a", '"theirs"')
+    await on_host.call("MODEL.ADD", "Orders:1", "$.nested[0].members", '"theirs"')
+    before = await on_host.lifetime("Orders:1")
+    await mine.asave()
+    assert await on_host.lifetime("Orders:1") == before
+    mine.n = 1
+    await mine.asave()
+    async with mine.apipeline():
+        assert mine.members == mine.by_name["a"] == mine.nested[0].members == {"x", "y", "theirs"}
+        mine.pairs.remove(frozenset("xy"))
+    assert (await Orders.aget("1")) == mine
+    assert mine.pairs == set()
+
+
+async def test_sets_of_nested_models_are_saved_by_what_changed_in_them(on_host: Host) -> None:
+    board = await Boards(part=Halves(left=Nest(members={"a", "b"}))).asave()
+    mine, theirs = await Boards.aget(board.key), await Boards.aget(board.key)
+    theirs.part.left.members -= {"b"}
+    theirs.part.right = Nest(members={"r"})
+    await theirs.asave()
+    mine.part.left.members |= {"c"}
+    mine.part.left.members -= {"a"}
+    await mine.asave()
+    assert (await Boards.aget(board.key)).part == Halves(left=Nest(members={"c"}), right=Nest(members={"r"}))
+    mine.part.left.members.add("d")
+    mine.part.n = 1
+    await mine.asave()
+    assert (await Boards.aget(board.key)).part == Halves(n=1, left=Nest(members={"b", "c", "d"}))
+
+
+@pytest.mark.parametrize("change", [True, 1.0])
+async def test_an_item_of_another_type_is_a_change(on_host: Host, change: object) -> None:
+    loose = await Loose(by_name={"a": {1, "x"}}).asave()
+    loose.by_name = {"a": {change, "x"}}
+    await loose.asave()
+    (item,) = (await Loose.aget(loose.key)).by_name["a"] - {"x"}
+    assert type(item) is type(change)
+
+
 async def test_what_is_no_item_is_refused(on_host: Host, board: Any) -> None:
     for act in (board.numbers.add, board.numbers.update, board.numbers.aadd):
         with pytest.raises((ValidationError, TypeError)):
