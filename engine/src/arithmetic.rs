@@ -50,7 +50,7 @@ fn small(text: &[u8]) -> Option<i128> {
 }
 
 /// The double nearest to a number.
-fn double(text: &[u8]) -> Result<f64, Error> {
+pub(crate) fn double(text: &[u8]) -> Result<f64, Error> {
     let number: f64 =
         std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or_else(overflow)?;
     // The integer -0 is 0.
@@ -59,7 +59,7 @@ fn double(text: &[u8]) -> Result<f64, Error> {
 }
 
 /// The shortest text that means this double.
-fn printed(number: f64) -> Result<String, Error> {
+pub(crate) fn printed(number: f64) -> Result<String, Error> {
     if number.is_finite() { Ok(format!("{number:?}")) } else { Err(overflow()) }
 }
 

@@ -12,6 +12,8 @@ pub(crate) struct Moment<'a> {
 
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
+/// The start of 1970.
+const EPOCH: i64 = days_before(1970, 1) * DAY;
 /// The end of the year 9999.
 const END: i64 = days_before(10_000, 1) * DAY;
 
@@ -39,6 +41,20 @@ impl<'a> Moment<'a> {
         let micros = self.micros.checked_add(micros).filter(|micros| (0..END).contains(micros))?;
         Some(Self { micros, ..self })
     }
+}
+
+/// The seconds since the epoch of a date-time so many microseconds later, to the microsecond as far as doubles go;
+/// `None` outside the years 1 to 9999.
+#[expect(clippy::cast_precision_loss, reason = "beyond 2255 a double has no microseconds")]
+pub(crate) fn shifted_seconds(seconds: f64, micros: i64) -> Option<f64> {
+    const PER_SECOND: f64 = 1e6;
+    let within = |since: &i64| (-EPOCH..END - EPOCH).contains(since);
+    // Apart, for of the whole the product would be rounded. The conversion saturates, and what is that far away is
+    // not within.
+    let (whole, fraction) = (seconds.trunc() as i64, (seconds.fract() * PER_SECOND).round() as i64);
+    let moment = whole.checked_mul(SECOND)?.checked_add(fraction).filter(within)?;
+    let shifted = moment.checked_add(micros).filter(within)?;
+    Some(shifted as f64 / PER_SECOND)
 }
 
 /// As pydantic writes it: a fraction of six digits, or none.
@@ -166,6 +182,27 @@ mod tests {
         assert_eq!(shifted("0001-01-01T00:00:00", -1), None);
         assert_eq!(shifted("9999-12-31T23:59:59.999999Z", 1), None);
         assert_eq!(shifted("2024-01-01T00:00:00", i64::MAX), None);
+    }
+
+    #[test]
+    fn seconds_since_the_epoch_move_to_the_microsecond() {
+        for (seconds, micros, expected) in [
+            (1_770_000_000.0, 3_600_000_001, Some(1_770_003_600.000_001)),
+            (1_770_000_000.000_003, -3, Some(1_770_000_000.0)),
+            (0.5, -1_000_000, Some(-0.5)),
+            (4_323_283_200.0, -6, Some(4_323_283_199.999_994)),
+            (4_323_283_199.999_994, 6, Some(4_323_283_200.0)),
+            (-62_135_596_800.0, 0, Some(-62_135_596_800.0)),
+            (-62_135_596_800.0, -1, None),
+            (253_402_300_799.0, 1_000_000, None),
+            (1e300, 0, None),
+            (0.0, i64::MIN, None),
+        ] {
+            assert_eq!(shifted_seconds(seconds, micros), expected, "{seconds} {micros}");
+        }
+        let moved =
+            (0..1_000).try_fold(1_770_000_000.0, |seconds, _| shifted_seconds(seconds, 3_600_000_001));
+        assert_eq!(moved, Some(1_773_600_000.001));
     }
 
     #[test]

@@ -216,6 +216,29 @@ class TestShift:
             return
         assert await calc(host, "SHIFT", micros) == expected
 
+    @many
+    @given(
+        moment=st.datetimes(datetime(1970, 1, 1), datetime(2220, 1, 1), timezones=st.just(timezone.utc)),  # noqa: DTZ001 - as hypothesis wants them
+        micros=st.lists(st.integers(-(10**14), 10**14), min_size=1, max_size=5),
+    )
+    async def test_seconds_since_the_epoch_move_exactly(
+        self, host: Host, moment: datetime, micros: list[int]
+    ) -> None:
+        await create(host, moment.timestamp())
+        for by in micros:
+            moment += timedelta(microseconds=by)
+            assert await calc(host, "SHIFT", by) == moment.timestamp()
+
+    @pytest.mark.parametrize(
+        ("seconds", "micros"), [(-62_135_596_800, -1), (253_402_300_799, 10**6), (1e300, 0)]
+    )
+    async def test_seconds_since_the_epoch_stay_a_date_time(
+        self, host: Host, seconds: float, micros: int
+    ) -> None:
+        await create(host, seconds)
+        refusal = await host.refused("MODEL.CALC", KEY, "$.v", "SHIFT", micros)
+        assert refusal == f"OUTOFRANGE '{micros}': the years of a date-time are 1 to 9999"
+
     @pytest.mark.parametrize(
         ("text", "expected"),
         [
@@ -230,13 +253,13 @@ class TestShift:
 
     @pytest.mark.parametrize(
         "value",
-        ["2024-01-01", "12:00", "2024-02-30T00:00:00Z", "", "now", 1.5, None, ["2024-01-01T00:00:00"]],
+        ["2024-01-01", "12:00", "2024-02-30T00:00:00Z", "", "now", True, None, ["2024-01-01T00:00:00"]],
     )
     async def test_anything_else_does_not_move(self, host: Host, value: object) -> None:
         await create(host, value)
         refusal = await host.refused("MODEL.CALC", KEY, "$.v", "SHIFT", 1)
         assert refusal.startswith("BADTYPE path '$.v' holds ")
-        assert refusal.endswith(", the command needs an ISO 8601 date-time")
+        assert refusal.endswith(", the command needs a date-time, ISO 8601 or a number")
 
 
 DOCUMENT = '{"n":6,"f":1.5,"text":"ab","list":[1],"map":{},"flag":true,"none":null}'

@@ -320,6 +320,30 @@ class TestAppend:
         assert await host.call("MODEL.APPEND", KEY, "$", "2", "UNIQUE", "MAXLEN", 2) == 2
         assert await stored(host) == "[3,4]"
 
+    async def test_bytes_are_appended_to_base64(self, host: Host) -> None:
+        await host.call("MODEL.CREATE", KEY, '"_w=="')
+        assert await host.call("MODEL.APPEND", KEY, "$", '"_g=="', '""', '"AQID"', "BASE64") == 5
+        assert await stored(host) == '"__4BAgM="'
+
+    @pytest.mark.parametrize(
+        ("held", "words", "refusal"),
+        [
+            ('"a"', ('"AQ=="',), "BADTYPE path '$' holds string, the command needs a string of base64"),
+            ('"/w=="', ('"AQ=="',), "BADTYPE "),
+            ("[]", ('"AQ=="',), "BADTYPE path '$' holds array, the command needs a string of base64"),
+            ('""', ('"AQ"',), "BADARG '\"AQ\"': not a JSON string of base64"),
+            ('""', ("1",), "BADARG '1': not a JSON string of base64"),
+            ('""', ('"AQ=="', "MAXLEN", "1"), "BADARG 'BASE64': UNIQUE and MAXLEN are for arrays"),
+        ],
+    )
+    async def test_what_is_no_base64_changes_nothing(
+        self, host: Host, held: str, words: tuple[str, ...], refusal: str
+    ) -> None:
+        await host.call("MODEL.CREATE", KEY, held)
+        before = await host.state(KEY)
+        assert (await host.refused("MODEL.APPEND", KEY, "$", *words, "BASE64")).startswith(refusal)
+        assert await host.state(KEY) == before
+
 
 class TestPop:
     @pytest.mark.parametrize(

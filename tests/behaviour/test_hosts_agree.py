@@ -82,6 +82,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
     command("MODEL.APPEND", key, path, value),
     command("MODEL.APPEND", key, path, value, value),
     command("MODEL.APPEND", key, path, value, st.just("MAXLEN"), st.just("2"), st.just("UNIQUE")),
+    command("MODEL.APPEND", key, path, st.just('"AQ=="'), st.just("BASE64")),
     command("MODEL.UPDATE", key, path, value, path, value, st.just("WHERE"), path, operator, value),
     command("MODEL.SET", key, path, value, st.just("IFVERSION"), st.sampled_from("1234")),
     command("MODEL.INCRBY", key, path, scalar),

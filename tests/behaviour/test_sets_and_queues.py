@@ -82,6 +82,15 @@ class TestSets:
         assert await host.call("MODEL.DISCARD", KEY, "$.set", "1", "1.0", "STRICT") == 1
         assert (await stored(host))["set"] == [2, 2]
 
+    async def test_strict_adds_all_or_fails(self, host: Host) -> None:
+        await create(host, set=[1])
+        before = await host.state(KEY)
+        refusal = await host.refused("MODEL.ADD", KEY, "$.set", "2", "1.0", "STRICT")
+        assert refusal.startswith("STALE the value at path '$.set'")
+        assert await host.state(KEY) == before
+        assert await host.call("MODEL.ADD", KEY, "$.set", "2", "3", "2", "STRICT") == 2
+        assert (await stored(host))["set"] == [1, 2, 3]
+
     async def test_what_is_there_already_is_no_write(self, host: Host) -> None:
         await create(host, set=[1])
         before = await host.state(KEY)

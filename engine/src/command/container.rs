@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE as URL_SAFE;
+
 use super::set::retain_new;
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
 use crate::host::Effect;
@@ -15,7 +18,8 @@ pub(super) static APPEND: Command = Command {
     name: "APPEND",
     subcommand: None,
     summary: "Appends elements to an array, or text to a string; UNIQUE leaves out elements that are there, MAXLEN \
-              then drops the first ones of an array that is longer.",
+              then drops the first ones of an array that is longer; BASE64 appends the bytes that strings of \
+              URL-safe base64 stand for.",
     access: Access::Grow,
     groups: Groups::UPDATE.union(Groups::APPEND),
     special: None,
@@ -26,11 +30,12 @@ pub(super) static APPEND: Command = Command {
         Arg::new("json", Kind::Json).multiple(),
         Arg::new("most", Kind::Block(&[Arg::token("MAXLEN"), Arg::new("length", Kind::Integer)])).optional(),
         Arg::token("UNIQUE").optional(),
+        Arg::token("BASE64").optional(),
     ],
     norefresh: true,
     creates: false,
     ifversion: true,
-    reply: "the new length: elements, or characters",
+    reply: "the new length: elements, characters, or bytes",
     run: append,
 };
 
@@ -41,13 +46,19 @@ fn append(call: &mut Call<'_>) -> Result<(), Error> {
     while let Some(value) = call.args.optional_json(&APPEND, path.depth() + 1)? {
         values.push(value);
     }
-    let (mut most, mut unique) = (None, false);
+    let (mut most, mut unique, mut bytes) = (None, false, false);
     while let Some(option) = call.option()? {
-        if option == "UNIQUE" {
-            unique = true;
-        } else {
-            most = Some(call.args.integer(0..=i64::MAX, "MAXLEN takes a whole number, at least 0")? as usize);
+        match option {
+            "UNIQUE" => unique = true,
+            "BASE64" => bytes = true,
+            _ => {
+                let length = call.args.integer(0..=i64::MAX, "MAXLEN takes a whole number, at least 0")?;
+                most = Some(length as usize);
+            }
         }
+    }
+    if bytes && (unique || most.is_some()) {
+        return Err(Error::argument(b"BASE64", "UNIQUE and MAXLEN are for arrays, BASE64 is for strings"));
     }
     let document = call.edit(key)?;
     if unique || most.is_some() {
@@ -60,6 +71,12 @@ fn append(call: &mut Call<'_>) -> Result<(), Error> {
     let before = document.header().version;
     let length = document.edit_once(|document| {
         let length = document.edit(path.steps(), |node| match node.kind() {
+            Json::String if bytes => {
+                let bytes = append_bytes(&node.text(), &path, &values)?;
+                let text = json::quote(&URL_SAFE.encode(&bytes));
+                Ok((bytes.len(), Some(Edit::Set(text.into()))))
+            }
+            found if bytes => Err(Error::bad_type(&path, "a string of base64", found)),
             Json::Array => {
                 let edit = Edit::Insert { at: None, values: &values };
                 Ok((node.items() + values.len(), (!values.is_empty()).then_some(edit)))
@@ -96,6 +113,21 @@ fn append_text(text: &[u8], path: &Path, values: &[Cow<'_, [u8]>]) -> Result<Vec
     }
     text.push(b'"');
     Ok(text)
+}
+
+/// The bytes that the string `text` and further ones stand for.
+fn append_bytes(text: &[u8], path: &Path, values: &[Cow<'_, [u8]>]) -> Result<Vec<u8>, Error> {
+    let mut bytes = decoded(text).ok_or_else(|| Error::bad_type(path, "a string of base64", Json::String))?;
+    for value in values {
+        let added = decoded(value).ok_or_else(|| Error::argument(value, "not a JSON string of base64"))?;
+        bytes.extend(added);
+    }
+    Ok(bytes)
+}
+
+/// The bytes that a JSON string of base64 stands for. The letters of base64 need no escapes.
+fn decoded(json: &[u8]) -> Option<Vec<u8>> {
+    URL_SAFE.decode(json.strip_prefix(b"\"")?.strip_suffix(b"\"")?).ok()
 }
 
 pub(super) static INSERT: Command = Command {

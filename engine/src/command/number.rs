@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
-use crate::arithmetic::{Operator, calculate, is_number};
+use crate::arithmetic::{Operator, calculate, double, is_number, printed};
 use crate::container::fits;
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
-use crate::moment::Moment;
+use crate::moment::{Moment, shifted_seconds};
 use crate::node::{Edit, Node};
 use crate::path::Path;
 use crate::{Error, Groups};
@@ -85,7 +85,7 @@ pub(super) static CALC: Command = Command {
     name: "CALC",
     subcommand: None,
     summary: "Computes with the value at a path as Python does: MUL, DIV, FLOORDIV, MOD and POW a number, REPEAT a \
-              string or an array, SHIFT an ISO 8601 date-time by microseconds.",
+              string or an array, SHIFT a date-time, ISO 8601 or the seconds since the epoch, by microseconds.",
     access: Access::Grow,
     groups: Groups::UPDATE.union(Groups::ARITHMETIC),
     special: Some(("for REPEAT", Groups::UPDATE)),
@@ -192,15 +192,21 @@ fn repeated(node: Node<'_>, path: &Path, times: &[u8], room: usize) -> Result<Ve
 
 /// A date-time, later by so many microseconds.
 fn shifted(node: Node<'_>, path: &Path, micros: &[u8]) -> Result<Vec<u8>, Error> {
-    let expected = || Error::bad_type(path, "an ISO 8601 date-time", node.kind());
-    let text = match node {
-        Node::Text(text) if node.kind() == Json::String => json::unquote(text),
-        _ => return Err(expected()),
-    };
-    let moment = Moment::parse(&text).ok_or_else(expected)?;
-    let shifted = whole(micros).and_then(|micros| moment.shifted(micros));
-    let shifted = shifted.ok_or_else(|| Error::range(micros, "the years of a date-time are 1 to 9999"))?;
-    Ok(json::quote(&shifted.to_string()))
+    let expected = || Error::bad_type(path, "a date-time, ISO 8601 or a number", node.kind());
+    let beyond = || Error::range(micros, "the years of a date-time are 1 to 9999");
+    let by = whole(micros).ok_or_else(beyond)?;
+    match node {
+        Node::Text(text) if node.kind() == Json::String => {
+            let text = json::unquote(text);
+            let moment = Moment::parse(&text).ok_or_else(expected)?;
+            Ok(json::quote(&moment.shifted(by).ok_or_else(beyond)?.to_string()))
+        }
+        Node::Text(text) if is_number(text) => {
+            let shifted = shifted_seconds(double(text)?, by).ok_or_else(beyond)?;
+            Ok(printed(shifted)?.into_bytes())
+        }
+        _ => Err(expected()),
+    }
 }
 
 /// A JSON integer, if it has 64 bits at most.

@@ -10,15 +10,17 @@ use crate::json;
 use crate::node::{By, Edit, Node, Normals};
 use crate::{Error, Groups};
 
+const STRICT: Arg = Arg::token("STRICT").optional();
+
 pub(super) static ADD: Command = Command {
     name: "ADD",
     subcommand: None,
-    summary: "Adds values to a set, an array in which each value is once.",
+    summary: "Adds values to a set, an array in which each value is once; STRICT fails where one of them is there.",
     access: Access::Grow,
     groups: Groups::UPDATE.union(Groups::APPEND),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple()],
+    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple(), STRICT],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -33,9 +35,14 @@ fn add(call: &mut Call<'_>) -> Result<(), Error> {
     while let Some(value) = call.args.optional_json(&ADD, path.depth() + 1)? {
         values.push(value);
     }
-    call.end()?;
+    let strict = strict(call)?;
     let document = call.edit_indexed(key, &path, By::Value)?;
-    retain_new(array_at(document, &path)?, &mut values);
+    let set = array_at(document, &path)?;
+    let sought = values.iter().map(|value| json::normal(value)).collect();
+    if strict && !set.places(By::Value, &sought).is_empty() {
+        return Err(Error::changed(&path));
+    }
+    retain_new(set, &mut values);
     if !values.is_empty() {
         document.edit(path.steps(), |_| Ok(((), Some(Edit::Insert { at: None, values: &values }))))?;
     }
@@ -45,6 +52,15 @@ fn add(call: &mut Call<'_>) -> Result<(), Error> {
     call.touch(key, effect, header);
     call.reply.integer(values.len() as i64);
     Ok(())
+}
+
+/// Takes the options: whether STRICT is among them.
+fn strict(call: &mut Call<'_>) -> Result<bool, Error> {
+    let mut strict = false;
+    while call.option()?.is_some() {
+        strict = true;
+    }
+    Ok(strict)
 }
 
 /// Leaves the values that are new to an array, each once.
@@ -63,7 +79,7 @@ pub(super) static DISCARD: Command = Command {
     groups: Groups::UPDATE.union(Groups::ERASE),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple(), Arg::token("STRICT").optional()],
+    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple(), STRICT],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -78,10 +94,7 @@ fn discard(call: &mut Call<'_>) -> Result<(), Error> {
     while let Some(value) = call.args.optional_json(&DISCARD, 0)? {
         values.push(value);
     }
-    let mut strict = false;
-    while call.option()?.is_some() {
-        strict = true;
-    }
+    let strict = strict(call)?;
     let document = call.edit_indexed(key, &path, By::Value)?;
     let sought: Normals<'_> = values.iter().map(|value| json::normal(value)).collect();
     let places = array_at(document, &path)?.places(By::Value, &sought);

@@ -173,11 +173,15 @@ def record_assignment(
     text: bytes,
     is_from_here: Callable[[Any], bool],
 ) -> None:
-    """Records that a value was assigned to a place: what an in-place operator did, or the value itself."""
+    """Records that a value was assigned to a place: what an in-place operator did, or the value itself.
+
+    `text` is what is stored of it. Operations work on numbers, strings and moments as JSON has them: where a
+    type stores its values in another way, or validation made another value of this one, all of it is sent.
+    """
     pending = cast("Pending | None", getattr(given, "_rapyer_pending", None))
     if pending is None or not is_from_here(pending.base):
         transaction.record(location, "MODEL.SET", text)
-    elif pending.operations is None:
+    elif pending.operations is None or cast("Any", given)._json() != text:
         transaction.record(location, "MODEL.EXPECT", pending.base._codec().dump(pending.base))
         transaction.record(location, "MODEL.SET", text)
     else:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from rapyer._binding import Holder, Location, Place, bind, binds, is_place, merged
 from rapyer._codec import Codec
+from rapyer._transaction import Transaction
 from rapyer.actions import ActionGroup, acts
 from rapyer.errors import DetachedValueError
 from rapyer.types._atomic import Container, record_assignment, taken
@@ -91,7 +92,10 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
     async def adel_item(self, key: _K) -> int:
         """Removes an entry from the dict on the server; how many there were: 1 or 0."""
         if self._awaited() is not None:
-            return 0 if self.pop(key, self) is self else 1
+            held = key in self
+            if held:
+                del self[key]
+            return int(held)
         location, codec = self._locate(), self._codec()
         key = codec.validate_key(key)
         name = codec.name_of(key)
@@ -156,7 +160,8 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
         super().__setitem__(key, value)
 
     def __delitem__(self, key: _K) -> None:
-        self._record_removal(key)
+        if (transaction := self._recording_removal(key)) is not None:
+            transaction.record(self._locate().at(self._codec().name_of(key)), "MODEL.UNSET")
         super().__delitem__(key)
 
     @overload
@@ -164,13 +169,13 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
     @overload
     def pop(self, key: _K, default: _D, /) -> _V | _D: ...
     def pop(self, key: _K, *default: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        self._record_removal(key)
+        if (transaction := self._recording_removal(key)) is not None:
+            self._record(transaction, "MODEL.POP", self._json_name(key))
         return super().pop(key, *default)
 
     def popitem(self) -> tuple[_K, _V]:
         for key in reversed(self):
-            self._record_removal(key)
-            break
+            return key, self.pop(key)
         return super().popitem()
 
     def clear(self) -> None:
@@ -178,13 +183,15 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
             self._record(transaction, "MODEL.CLEAR")
         super().clear()
 
-    def _record_removal(self, key: _K) -> None:
-        if key in self and (transaction := self._recording()) is not None:
+    def _recording_removal(self, key: _K) -> Transaction | None:
+        """The transaction to record the removal of an entry in; None where there is no such entry."""
+        transaction = self._recording() if key in self else None
+        if transaction is not None:
             # What was seen here is what is taken there, or nothing is.
             codec = self._codec()
             location = self._locate().at(codec.name_of(key))
             transaction.record(location, "MODEL.EXPECT", codec.entry.dump(super().__getitem__(key)))
-            transaction.record(location, "MODEL.UNSET")
+        return transaction
 
     def setdefault(self, key: _K, default: Any = None) -> Any:
         if key not in self:

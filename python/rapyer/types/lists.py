@@ -9,6 +9,7 @@ from typing_extensions import Self
 from rapyer._binding import Holder, Location, Place, bind, binds, is_place
 from rapyer._codec import Codec
 from rapyer._stored import drop_equal
+from rapyer._transaction import Transaction
 from rapyer.actions import ActionGroup, acts
 from rapyer.errors import (
     DetachedValueError,
@@ -208,7 +209,8 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
         super().insert(index, value)
 
     def pop(self, index: SupportsIndex = -1) -> _T:
-        self._record_removal(index)
+        if (transaction := self._recording_removal(index)) is not None:
+            self._record(transaction, "MODEL.POP", index.__index__())
         return super().pop(index)
 
     def remove(self, item: _T) -> None:
@@ -247,16 +249,19 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
         if isinstance(index, slice):
             self._rewrite(lambda: list.__delitem__(self, index))
         else:
-            self._record_removal(index)
+            if (transaction := self._recording_removal(index)) is not None:
+                transaction.record(self._locate().at(index.__index__()), "MODEL.UNSET")
             super().__delitem__(index)
 
-    def _record_removal(self, index: SupportsIndex) -> None:
+    def _recording_removal(self, index: SupportsIndex) -> Transaction | None:
+        """The transaction to record the removal of an element in; None where there is no such element."""
         at = index.__index__()
-        if -len(self) <= at < len(self) and (transaction := self._recording()) is not None:
+        transaction = self._recording() if -len(self) <= at < len(self) else None
+        if transaction is not None:
             # What was seen here is what is taken there, or nothing is.
-            location = self._locate().at(at)
-            transaction.record(location, "MODEL.EXPECT", self._codec().item.dump(super().__getitem__(at)))
-            transaction.record(location, "MODEL.UNSET")
+            text = self._codec().item.dump(super().__getitem__(at))
+            transaction.record(self._locate().at(at), "MODEL.EXPECT", text)
+        return transaction
 
     @overload
     def __setitem__(self, index: SupportsIndex, item: _T) -> None: ...

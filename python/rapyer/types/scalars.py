@@ -36,6 +36,10 @@ class _Scalar(Atomic):
     def _plain(self) -> Any:
         return self._rapyer_type(self)
 
+    def _json(self) -> bytes:
+        """What documents hold for it, where nobody said anything else."""
+        return to_json(self._plain(), bytes_mode="base64", inf_nan_mode="strings")
+
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: "GetCoreSchemaHandler") -> "CoreSchema":
         return handler(cls._rapyer_type)
@@ -148,6 +152,9 @@ class RedisDatetimeTimestamp(_Scalar, datetime, Described[datetime, datetime]):
     def _plain(self) -> datetime:
         return datetime.combine(self.date(), self.timetz())
 
+    def _json(self) -> bytes:
+        return to_json(_seconds(self))
+
     # What a model holds says how it is stored: a copy must say the same.
     def __deepcopy__(self, memo: object) -> "RedisDatetimeTimestamp":
         return _redis_timestamp(self)
@@ -211,8 +218,10 @@ _Operation: TypeAlias = Callable[[Any, Any], tuple[Word, ...] | None]
 def _add(value: Any, amount: Any) -> tuple[Word, ...] | None:
     if isinstance(value, str):
         return ("MODEL.APPEND", to_json(amount)) if isinstance(amount, str) else None
-    if isinstance(value, RedisDatetimeTimestamp):
-        return ("MODEL.INCRBY", _number(amount.total_seconds()))
+    if isinstance(value, bytes):
+        if not isinstance(amount, bytes):
+            return None
+        return ("MODEL.APPEND", to_json(amount, bytes_mode="base64"), "BASE64")
     if isinstance(value, datetime):
         return ("MODEL.CALC", "SHIFT", amount // _MICROSECOND)
     return ("MODEL.INCRBY", _number(amount)) if _is_operand(value, amount) else None
@@ -264,7 +273,8 @@ def _in_place(compute: Callable[[Any, Any], Any], describe: _Operation) -> Calla
             return result
         base, done = (value, ()) if before is None else before
         operation = describe(value, amount)
-        make = next((make for plain, _, make in _KINDS if type(result) is plain), None)
+        # Of a date-time the result is of the value's own class already.
+        make = next((make for plain, atomic, make in _KINDS if type(result) in (plain, atomic)), None)
         if make is None:
             return result
         pending = make(result)

@@ -170,7 +170,7 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
             if gone:
                 self._record(transaction, "MODEL.DISCARD", *self._texts(gone), *strictly)
             if new:
-                self._record(transaction, "MODEL.ADD", *self._texts(new))
+                self._record(transaction, "MODEL.ADD", *self._texts(new), *strictly)
         super().difference_update(gone)
         super().update(new)
 
@@ -190,6 +190,8 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
 
     def pop(self) -> _T:
         for item in self:
+            if (transaction := self._recording()) is not None:
+                self._record(transaction, "MODEL.CONTAINS", *self._texts([item]))
             # What was seen here is what is taken there, or nothing is.
             self._change([], [item], "STRICT")
             return item
@@ -208,7 +210,8 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
 
     def symmetric_difference_update(self, other: Iterable[_T]) -> None:
         values = self._valid_all(other)
-        self._change(values.difference(self), values.intersection(self))
+        # What is there goes and what is not comes: with another set it would be other values.
+        self._change(values.difference(self), values.intersection(self), "STRICT")
 
     def __ior__(self, other: AbstractSet[_T]) -> Self:  # type: ignore[override,misc]
         self.update(other)
