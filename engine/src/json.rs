@@ -10,7 +10,7 @@ mod string;
 mod walk;
 
 pub use canonical::{MAX_DEPTH, MAX_DIGITS, canonical};
-pub use compare::changed_members;
+pub use compare::{Change, changed_members};
 pub(crate) use compare::{Sought, normal, order};
 pub(crate) use string::{push_escaped, unescape};
 pub use string::{quote, string_chars, unquote};

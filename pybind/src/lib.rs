@@ -138,12 +138,23 @@ fn keys_name(keys: Keys) -> &'static str {
     }
 }
 
-/// The names, as JSON strings, of the members that two JSON objects do not share: changed, new or gone.
+/// A JSON text, or None.
+type Text<'py> = Option<Bound<'py, PyBytes>>;
+
+/// The members in which two JSON objects differ: the name, as a JSON string, the value before and the value after.
 #[pyfunction]
-fn changed_members<'py>(py: Python<'py>, before: &[u8], after: &[u8]) -> PyResult<Vec<Bound<'py, PyBytes>>> {
-    let names =
+fn changed_members<'py>(
+    py: Python<'py>,
+    before: &[u8],
+    after: &[u8],
+) -> PyResult<Vec<(Bound<'py, PyBytes>, Text<'py>, Text<'py>)>> {
+    let changes =
         json::changed_members(before, after).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok(names.iter().map(|name| PyBytes::new(py, name)).collect())
+    let text = |text: Option<Vec<u8>>| text.map(|text| PyBytes::new(py, &text));
+    Ok(changes
+        .into_iter()
+        .map(|change| (PyBytes::new(py, &change.name), text(change.before), text(change.after)))
+        .collect())
 }
 
 #[pymodule]

@@ -151,9 +151,7 @@ class Codec:
             raise CantSerializeRedisValueError(f"cannot store this value: {reason}") from error
 
     def same(self, one: bytes, other: bytes) -> bool:
-        """Whether two texts stand for the same value: the order in which sets were written says nothing."""
-        if one == other or not self.holds_sets:
-            return one == other
+        """Whether two texts stand for the same value: of the same types, sets in whatever order."""
         try:
             return _same(self.load(one), self.load(other))
         except ValidationError:

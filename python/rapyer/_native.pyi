@@ -57,5 +57,5 @@ class Command(TypedDict):
 def commands() -> list[Command]:
     """The command table: a row for every name that clients can call."""
 
-def changed_members(before: bytes, after: bytes) -> list[bytes]:
-    """The names, as JSON strings, of the members that two JSON objects do not share."""
+def changed_members(before: bytes, after: bytes) -> list[tuple[bytes, bytes | None, bytes | None]]:
+    """The members in which two JSON objects differ: the name as a JSON string, its value before and after."""

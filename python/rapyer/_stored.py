@@ -1,8 +1,9 @@
 """What the server is known to hold of one document, so that a save sends only what changed here."""
 
+import json
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from pydantic_core import from_json, to_json
 
@@ -10,7 +11,7 @@ from rapyer._binding import Segment
 from rapyer._codec import Codec
 from rapyer._native import changed_members
 
-__all__ = ["Stored", "drop_equal", "set_edits"]
+__all__ = ["Change", "Stored", "drop_equal"]
 
 _Path = tuple[Segment, ...]
 _C = TypeVar("_C", list[Any], dict[str, Any])
@@ -46,14 +47,10 @@ class Stored:
         document = from_json(self.text())
         return document.get(name) if isinstance(document, dict) else None
 
-    def changes(self, text: bytes) -> list[bytes]:
-        """The members, as JSON strings, in which a document differs from this."""
-        return changed_members(self.text(), text)
-
-    def both(self, name: str, text: bytes) -> tuple[Any, Any] | None:
-        """The values of a member here and in another text; None unless both have it."""
-        here, there = from_json(self.text()), from_json(text)
-        return (here[name], there[name]) if name in here and name in there else None
+    def changes(self, codec: Codec, text: bytes) -> list["Change"]:
+        """The members in which a model's document differs from this."""
+        changes = (Change(json.loads(name), *texts) for name, *texts in changed_members(self.text(), text))
+        return [change for change in changes if not change.is_in_words_only(codec.field(change.name))]
 
     def saved_as(self, text: bytes) -> "Stored":
         """What is known once a save of `text` was answered: operations may have been done meanwhile."""
@@ -75,14 +72,28 @@ class Stored:
             self.text()
 
 
-def set_edits(
+class Change(NamedTuple):
+    """A member in which two documents differ, and its texts there; None where it is not."""
+
+    name: str
+    before: bytes | None
+    after: bytes | None
+
+    def is_in_words_only(self, codec: Codec) -> bool:
+        """Whether both texts stand for one value: what others wrote in their way is no change made here."""
+        return self.before is not None and self.after is not None and codec.same(self.before, self.after)
+
+    def set_edits(self, codec: Codec) -> list[tuple[str, _Path, list[bytes]]] | None:
+        """What was added to sets and removed from them: commands, places, items. None if more has changed."""
+        if self.before is None or self.after is None or not codec.holds_sets:
+            return None
+        return _set_edits(codec, (self.name,), from_json(self.before), from_json(self.after))
+
+
+def _set_edits(
     codec: Codec, path: _Path, before: Any, after: Any
 ) -> list[tuple[str, _Path, list[bytes]]] | None:
-    """What was added to sets and removed from them: commands, places, items. None where more has changed.
-
-    The values are what JSON has for those of the codec: of a set, or of a model with sets at any depth. Saved
-    like this, a change of a set undoes nothing that others did to it.
-    """
+    # Of a set, or of a model with sets at any depth: saved like this, it undoes nothing that others did.
     if codec.holds_set and isinstance(before, list) and isinstance(after, list):
         old, new = (dict.fromkeys(map(to_json, items)) for items in (before, after))
         edits = {
@@ -92,7 +103,7 @@ def set_edits(
         return [(command, path, items) for command, items in edits.items() if items]
     if isinstance(before, dict) and isinstance(after, dict) and before.keys() == after.keys():
         inner = [
-            set_edits(codec.field(name), (*path, name), value, after[name]) for name, value in before.items()
+            _set_edits(codec.field(name), (*path, name), value, after[name]) for name, value in before.items()
         ]
         known = [edits for edits in inner if edits is not None]
         return [edit for edits in known for edit in edits] if len(known) == len(inner) else None

@@ -7,7 +7,6 @@ server then held; when it was not, they are what they were before.
 
 import asyncio
 import copy
-import json
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from rapyer._binding import Location, merged, path_text
 from rapyer._connection import Route, Word, execute
+from rapyer._stored import Change
 from rapyer.errors import CommandError, UnsupportedArgumentValueError
 
 if TYPE_CHECKING:
@@ -121,11 +121,11 @@ class Transaction:
         self._routes[route.policy.prefix] = route
         self._operations.append(words)
 
-    def unsaved(self, model: "AtomicRedisModel", names: list[bytes]) -> list[bytes]:
-        """Those of a model's changed members, as JSON strings, whose change is not recorded."""
+    def unsaved(self, model: "AtomicRedisModel", changes: list[Change]) -> list[Change]:
+        """Those of a model's changes that are not recorded."""
         enlisted = self._enlisted.get(id(model))
         recorded = set[str]() if enlisted is None else enlisted.changed
-        return [name for name in names if json.loads(name) not in recorded]
+        return [change for change in changes if change.name not in recorded]
 
     def restore(self) -> None:
         """Makes every model what it was before."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 from typing_extensions import Self
 
 from rapyer._binding import Holder, Location, Segment, binds, field, is_place, merged, path_text
@@ -22,7 +22,7 @@ from rapyer._lock import LEASE, Lock
 from rapyer._many import delete_all, delete_matching, find, insert, load, pages
 from rapyer._metaclass import AtomicMetaclass
 from rapyer._policy import Ttl, milliseconds
-from rapyer._stored import Stored, set_edits
+from rapyer._stored import Change, Stored
 from rapyer._transaction import Transaction, current, in_transaction, transaction, transaction_of
 from rapyer._transport import Reply
 from rapyer.actions import ActionGroup, acts
@@ -200,9 +200,13 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             changes = self._changes(stored, text)
             if transaction is not None:
                 changes = transaction.unsaved(self, changes)
-            edits = {name: self._set_edits(json.loads(name), stored, text) for name in changes}
-            sets = [edit for of_one in edits.values() if of_one is not None for edit in of_one]
-            whole = [name for name, of_one in edits.items() if of_one is None]
+            edits = {change: change.set_edits(self._codec().field(change.name)) for change in changes}
+            sets = [
+                (command, key, path_text(path), *items)
+                for of_one in edits.values()
+                for command, path, items in of_one or ()
+            ]
+            whole = [json.dumps(change.name) for change, of_one in edits.items() if of_one is None]
             words += ["ONLY", len(whole), *whole]
         if transaction is not None or sets:
             async with transaction_of(self) as batch:
@@ -603,7 +607,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         text = cast("bytes | None", await self._execute("MODEL.GET", self.key))
         if text is None:
             raise KeyNotFound(f"there is no {type(self).__name__} under {self.key!r}")
-        unsaved = set(map(json.loads, self._changes(self._stored, self._codec().dump(self))))
+        unsaved = {change.name for change in self._changes(self._stored, self._codec().dump(self))}
         loaded = self._loaded(self._codec(), text)
         for name, value in loaded.__dict__.items():
             if name not in unsaved:
@@ -689,30 +693,14 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 f"what is stored under {self.key!r} is no {type(self).__name__}: {error}"
             ) from error
 
-    def _changes(self, stored: Stored, text: bytes) -> list[bytes]:
-        """The members, as JSON strings, that were changed here."""
-        names = stored.changes(text)
+    def _changes(self, stored: Stored, text: bytes) -> list[Change]:
+        """The members that were changed here."""
+        changes = stored.changes(self._codec(), text)
         if self.model_config.get("extra") != "allow":
             # What a newer release of the model put there is not this one's to remove.
-            names = [name for name in names if json.loads(name) in type(self).model_fields]
-        if failed := self.failed_fields:
-            names = [name for name in names if json.loads(name) not in failed]
-        return [name for name in names if not self._is_same(json.loads(name), stored, text)]
-
-    def _is_same(self, name: str, stored: Stored, text: bytes) -> bool:
-        """Whether a member of two documents is the same in spite of other words."""
-        codec = self._codec().field(name)
-        values = stored.both(name, text) if codec.holds_sets else None
-        return values is not None and codec.same(*map(to_json, values))
-
-    def _set_edits(self, name: str, stored: Stored, text: bytes) -> list[tuple[Word, ...]] | None:
-        """The commands that save a member's change, where only sets have changed."""
-        codec = self._codec().field(name)
-        values = stored.both(name, text) if codec.holds_sets else None
-        edits = None if values is None else set_edits(codec, (name,), *values)
-        if edits is None:
-            return None
-        return [(command, self.key, path_text(path), *items) for command, path, items in edits]
+            changes = [change for change in changes if change.name in type(self).model_fields]
+        failed = self.failed_fields
+        return [change for change in changes if change.name not in failed] if failed else changes
 
     def _known(self) -> Stored | None:
         """What the server is known to hold under its key, once it was loaded or saved."""

@@ -58,7 +58,7 @@ async def stored(host: Host, model: AtomicRedisModel) -> Any:
 async def agrees(host: Host, basket: Any) -> None:
     """The model is what the server holds, and nothing is left to save."""
     assert await Basket.aget(basket.key) == basket
-    assert basket._stored.changes(basket._codec().dump(basket)) == []
+    assert basket._changes(basket._stored, basket._codec().dump(basket)) == []
 
 
 async def test_lists(on_host: Host, basket: Any) -> None:

@@ -314,7 +314,7 @@ async def test_any_values_of_the_common_types_come_back(shelf: Shelf) -> None:
     await shelf.asave()
     loaded = await Shelf.aget(shelf.key)
     assert loaded == shelf
-    assert shelf._stored.changes(Shelf._codec().dump(loaded)) == []
+    assert shelf._changes(shelf._stored, Shelf._codec().dump(loaded)) == []
 
 
 class Opaque:

@@ -1,18 +1,22 @@
-"""Random operations against plain Python: the same values, types, errors and lifetimes, on every host."""
+"""Random operations against plain Python: the same values, types, errors and lifetimes, on every host.
+
+Two copies of a model take turns, as two processes do: what one of them missed must not be undone by it.
+"""
 
 from __future__ import annotations
 
 import copy
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from _hosts import EmbeddedHost, Host
 from rapyer import ActionGroup, AtomicRedisModel, RedisConfig
@@ -24,12 +28,22 @@ TTL = 1000
 NEAR = 5
 
 
+class Part(BaseModel):
+    n: int = 0
+    tags: list[str] = []
+
+
 class Thing(AtomicRedisModel):
     n: int = 0
     ratio: float = 0.0
     text: str = ""
+    data: bytes = b""
+    moment: datetime = datetime(2026, 3, 1, 12, tzinfo=timezone(timedelta(hours=2)))
     items: list[int] = [1, 2, 1]
     names: dict[str, int] = {"a": 1, "b": 2}
+    members: set[int] = {1, 2}
+    part: Part = Part()
+    maybe: list[int] | None = None
 
 
 @dataclass
@@ -46,13 +60,27 @@ class Reference:
         return self.now < self.deadline
 
     def refresh(self, groups: ActionGroup) -> None:
-        if groups & self.groups:
+        if self.alive and groups & self.groups:
             self.deadline = self.now + TTL
 
     def save(self) -> None:
         if not self.alive:
             self.deadline = self.now + TTL
         self.refresh(C | U)
+
+
+class View:
+    """The fields of a dict as attributes."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        object.__setattr__(self, "fields", fields)
+
+    def __getattr__(self, name: str) -> Any:
+        value = self.fields[name]
+        return View(value) if name == "part" else value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.fields[name] = value
 
 
 @dataclass(frozen=True)
@@ -66,6 +94,17 @@ class Step:
 
     def __repr__(self) -> str:
         return self.name
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of Python's, about `d` and `v`."""
+
+    text: str
+    value: Any
+
+    def run(self, thing: Any) -> None:
+        exec(self.text, {"d": thing, "v": copy.copy(self.value)})
 
 
 def _add(fields: dict[str, Any], name: str, amount: float) -> Any:
@@ -190,6 +229,62 @@ changes = st.one_of(
         st.text(max_size=3),
     ),
 )
+changes_of_sets = st.one_of(
+    st.builds(
+        lambda v: Step(
+            f"add {v}",
+            U | A,
+            lambda m: m.members.aadd_many(v),
+            lambda f: len([f["members"].add(i) for i in v if i not in f["members"]]),
+        ),
+        st.sets(small, min_size=1),
+    ),
+    st.builds(
+        lambda v: Step(
+            f"discard {v}",
+            U | E,
+            lambda m: m.members.aremove(v),
+            lambda f: v in f["members"] and f["members"].remove(v) is None,
+        ),
+        small,
+    ),
+    st.just(Step("members.clear", U | E, lambda m: m.members.aclear(), lambda f: _clear(f["members"]))),
+)
+changes = changes | changes_of_sets
+
+spans = st.builds(timedelta, microseconds=st.integers(-(10**14), 10**14))
+index = st.integers(-4, 3)
+statements = st.one_of(
+    st.tuples(st.just("d.n {}= v"), st.sampled_from(["+", "-", "*", "//", "%", "|", "<<"]), small),
+    st.tuples(st.just("d.n **= v"), st.none(), st.integers(0, 3)),
+    st.tuples(st.just("d.ratio {}= v"), st.sampled_from(["+", "-", "*", "/", "//", "%"]), floats),
+    st.tuples(st.just("d.text += v"), st.none(), st.text(max_size=2)),
+    st.tuples(st.just("d.text *= v"), st.none(), small),
+    st.tuples(st.just("d.data += v"), st.none(), st.binary(max_size=4)),
+    st.tuples(st.just("d.moment {}= v"), st.sampled_from(["+", "-"]), spans),
+    st.tuples(st.just("d.items.{}(v)"), st.sampled_from(["append", "remove", "pop"]), small),
+    st.tuples(st.just("d.items{}"), st.sampled_from([".sort()", ".reverse()", ".clear()"]), st.none()),
+    st.tuples(st.just("d.items[{}] = v"), index, ints),
+    st.tuples(st.just("d.items[{}] += v"), index, ints),
+    st.tuples(st.just("d.items.insert({}, v)"), index, small),
+    st.tuples(st.just("d.items[:{}] = [v, v]"), index, small),
+    st.tuples(st.just("del d.items[v]"), st.none(), index),
+    st.tuples(st.just("d.items {}= [v]"), st.just("+"), small),
+    st.tuples(st.just("d.items *= v"), st.none(), st.integers(0, 2)),
+    st.tuples(st.just("d.names[v] = 7"), st.none(), keys),
+    st.tuples(st.just("d.names[v] *= 3"), st.none(), keys),
+    st.tuples(st.just("d.names.pop(v)"), st.none(), keys),
+    st.tuples(st.just("d.names.setdefault(v, 9)"), st.none(), keys),
+    st.tuples(st.just("d.names.update({{v: 5, 'z': 6}})"), st.none(), keys),
+    st.tuples(st.just("d.names.popitem()"), st.none(), st.none()),
+    st.tuples(st.just("del d.names[v]"), st.none(), keys),
+    st.tuples(st.just("d.members.{}(v)"), st.sampled_from(["add", "discard", "remove"]), small),
+    st.tuples(st.just("d.members {}= v"), st.sampled_from(["|", "&", "-", "^"]), st.sets(small)),
+    st.tuples(st.just("d.part.n {}= v"), st.sampled_from(["+", "*"]), ints),
+    st.tuples(st.just("d.part.tags.append(v)"), st.none(), st.text(max_size=2)),
+    st.tuples(st.just("d.maybe = v"), st.none(), st.none() | st.lists(small)),
+    st.tuples(st.just("d.maybe.append(v)"), st.none(), small),
+).map(lambda drawn: Statement(drawn[0].format(drawn[1]), drawn[2]))
 # Reading sees the server, in a transaction too: it is no part of one.
 reads = st.just(Step("len", R, lambda m: m.items.alen(), lambda f: len(f["items"])))
 # What finds nothing to do answers so, and does not count as use.
@@ -201,19 +296,29 @@ _IDLE = {
     "del": 0,
     "items.clear": 0,
     "names.clear": 0,
+    "members.clear": 0,
+    "discard": False,
 }
 
 programs = st.lists(
     st.one_of(
-        changes,
-        reads,
-        st.lists(changes, min_size=1, max_size=4),
         st.sampled_from([300.0, 999.0, 1001.0]),
-        st.just("save"),
-        st.just("load"),
+        st.tuples(
+            st.integers(0, 1),
+            st.one_of(
+                changes,
+                reads,
+                st.lists(changes, min_size=1, max_size=4),
+                st.tuples(
+                    st.sampled_from(["transaction", "save"]), st.lists(statements, min_size=1, max_size=5)
+                ),
+                st.just("save"),
+                st.just("load"),
+            ),
+        ),
     ),
-    min_size=2,
-    max_size=20,
+    min_size=10,
+    max_size=40,
 )
 policies = st.sampled_from([ActionGroup.all(for_ttl=True), ActionGroup(0), R, F, C | A, U, E, N])
 
@@ -236,73 +341,170 @@ def is_idle(step: Step, result: Any) -> bool:
     )
 
 
-async def check(host: Host, thing: Any, reference: Reference) -> None:
-    text = await host.call("MODEL.GET_RO", thing.key)
-    if not reference.alive:
-        assert text is None
-        return
-    assert isinstance(text, bytes)
-    found = json.loads(text)
-    assert found == reference.fields
-    assert [type(value) for value in found.values()] == [type(value) for value in reference.fields.values()]
-    assert thing.model_dump() == reference.fields
-    assert list(thing.names) == list(reference.fields["names"])
-    left = await thing.attl()
-    assert math.isclose(left, reference.deadline - reference.now, abs_tol=NEAR)
+def typed(value: Any) -> Any:
+    """A value that tells 1 from True and 1.0."""
+    if isinstance(value, dict):
+        return [(key, typed(item)) for key, item in value.items()]
+    if isinstance(value, (list, set)):
+        items = [typed(item) for item in value]
+        return type(value).__name__, sorted(items, key=repr) if isinstance(value, set) else items
+    return type(value).__name__, value
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+class Run:
+    """Two copies of a document, and what plain Python says it is."""
+
+    def __init__(self, host: Host, policy: ActionGroup, thing: Thing, other: Thing) -> None:
+        self.host = host
+        self.copies = (thing, other)
+        self.fresh = {0, 1}
+        """The copies that have missed nothing."""
+        self.reference = Reference(policy)
+
+    def changed_by(self, copy_: int) -> None:
+        self.fresh &= {copy_}
+
+    async def step(self, at: int, part: Any) -> None:
+        thing: Any = self.copies[at]
+        if part == "save":
+            await self.save(at)
+        elif part == "load":
+            await self.load(at)
+        elif isinstance(part, list):
+            await self.awaited_transaction(at, part)
+        elif isinstance(part, tuple):
+            how, statements = part
+            await (self.transaction if how == "transaction" else self.edit)(at, statements)
+        elif not self.reference.alive:
+            result = await outcome(partial(part.to_model, thing))
+            assert result in (KeyNotFound, 0), part
+        else:
+            expected = await outcome(partial(part.to_fields, self.reference.fields))
+            assert await outcome(partial(part.to_model, thing)) == expected, part
+            if not is_idle(part, expected):
+                self.reference.refresh(part.groups)
+            self.changed_by(at)
+
+    async def save(self, at: int) -> None:
+        """Nothing was changed here only, so nothing is written; but what is gone is there again."""
+        thing = self.copies[at]
+        if not self.reference.alive:
+            self.reference.fields = plain(thing)
+            self.fresh = {at}
+        await thing.asave()
+        self.reference.save()
+
+    async def load(self, at: int) -> None:
+        assert (await outcome(self.copies[at].aload) is KeyNotFound) is not self.reference.alive
+        if self.reference.alive:
+            self.reference.refresh(R | F)
+            self.fresh.add(at)
+
+    async def edit(self, at: int, statements: list[Statement]) -> None:
+        """Loads, changes and saves."""
+        await self.load(at)
+        if not self.reference.alive:
+            return
+        fields = copy.deepcopy(self.reference.fields)
+        for statement in statements:
+            expected = failure(statement, View(fields))
+            assert failure(statement, self.copies[at]) == expected, statement
+        self.reference.fields = fields
+        await self.copies[at].asave()
+        self.reference.save()
+        self.changed_by(at)
+
+    async def transaction(self, at: int, statements: list[Statement]) -> None:
+        thing: Any = self.copies[at]
+        fields = copy.deepcopy(self.reference.fields)
+        failures = [error for statement in statements if (error := failure(statement, View(fields)))][:1]
+        if not self.reference.alive or failures:
+            with pytest.raises((KeyNotFound, *failures)):
+                async with thing.apipeline():
+                    for statement in statements:
+                        statement.run(thing)
+            self.reference.refresh(R | F)
+            return
+        async with thing.apipeline():
+            for statement in statements:
+                statement.run(thing)
+        self.reference.fields = fields
+        self.reference.refresh(R | F)
+        if self.reference.groups & (U | A | E | N) and await thing.attl() > TTL - NEAR:
+            # Whether each one is recorded, and under which groups, is for the matrix of in-place changes.
+            self.reference.deadline = self.reference.now + TTL
+        self.fresh = {at}
+
+    async def awaited_transaction(self, at: int, steps: list[Step]) -> None:
+        thing: Any = self.copies[at]
+        before, fields = copy.deepcopy(self.reference.fields), self.reference.fields
+        expected = [await outcome(partial(step.to_fields, fields)) for step in steps]
+        errors = [result for result in expected if isinstance(result, type)]
+        if not self.reference.alive or errors:
+            self.reference.fields = before
+            with pytest.raises((KeyNotFound, *errors)):
+                async with thing.apipeline():
+                    for step in steps:
+                        await step.to_model(thing)
+            # Entering has read it.
+            self.reference.refresh(R | F)
+            return
+        async with thing.apipeline():
+            results = [await step.to_model(thing) for step in steps]
+        assert results == expected
+        self.reference.refresh(R | F)
+        for step, result in zip(steps, expected, strict=True):
+            if not is_idle(step, result):
+                self.reference.refresh(step.groups)
+        self.fresh = {at}
+
+    async def check(self) -> None:
+        for one in self.copies:
+            assert one._changes(one._stored, one._codec().dump(one)) == [], "nothing is left to save"
+        thing = self.copies[0]
+        text = await self.host.call("MODEL.GET_RO", thing.key)
+        if not self.reference.alive:
+            assert text is None
+            return
+        assert isinstance(text, bytes)
+        expected = typed(self.reference.fields)
+        assert typed(plain(Thing._codec().load(text))) == expected
+        for at in self.fresh:
+            assert typed(plain(self.copies[at])) == expected
+        left = await thing.attl()
+        assert left is not None
+        assert math.isclose(left, self.reference.deadline - self.reference.now, abs_tol=NEAR)
+
+
+def plain(thing: Thing) -> dict[str, Any]:
+    return copy.deepcopy(thing.model_dump())
+
+
+def failure(statement: Statement, thing: Any) -> type[Exception] | None:
+    try:
+        statement.run(thing)
+    except Exception as error:
+        return type(error)
+    return None
+
+
+@settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(program=programs, policy=policies)
 async def test_a_model_is_what_plain_python_says(
     on_host: Host, program: list[Any], policy: ActionGroup
 ) -> None:
     Thing.Meta = RedisConfig(ttl=TTL, refresh_ttl=policy)
-    thing: Any = await Thing().asave()
-    reference = Reference(policy)
+    thing = await Thing().asave()
+    run = Run(on_host, policy, thing, await Thing.aget(thing.key))
     for part in program:
-        if isinstance(part, float):
-            if isinstance(on_host, EmbeddedHost):
-                await on_host.pass_time(part)
-                reference.now += part
-        elif part == "save":
-            await thing.asave()
-            reference.save()
-        elif part == "load":
-            assert (await outcome(thing.aload) is KeyNotFound) is not reference.alive
-            if reference.alive:
-                reference.refresh(R | F)
-        elif isinstance(part, list):
-            await transact(thing, reference, part)
-        elif not reference.alive:
-            result = await outcome(partial(part.to_model, thing))
-            assert result in (KeyNotFound, 0), part
-        else:
-            expected = await outcome(partial(part.to_fields, reference.fields))
-            assert await outcome(partial(part.to_model, thing)) == expected, part
-            if not is_idle(part, expected):
-                reference.refresh(part.groups)
-        await check(on_host, thing, reference)
+        if not isinstance(part, float):
+            await run.step(*part)
+        elif isinstance(on_host, EmbeddedHost):
+            await on_host.pass_time(part)
+            run.reference.now += part
+        await run.check()
     Thing.Meta = RedisConfig()
-
-
-async def transact(thing: Any, reference: Reference, steps: list[Step]) -> None:
-    before, fields = copy.deepcopy(reference.fields), reference.fields
-    expected = [await outcome(partial(step.to_fields, fields)) for step in steps]
-    errors = [result for result in expected if isinstance(result, type)]
-    if not reference.alive or errors:
-        reference.fields = before
-        with pytest.raises((KeyNotFound, *errors)):
-            async with thing.apipeline():
-                for step in steps:
-                    await step.to_model(thing)
-        if reference.alive:
-            # Entering has read it.
-            reference.refresh(R | F)
-        return
-    async with thing.apipeline():
-        results = [await step.to_model(thing) for step in steps]
-    assert results == expected
-    reference.refresh(R | F)
-    for step, result in zip(steps, expected, strict=True):
-        if not is_idle(step, result):
-            reference.refresh(step.groups)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -88,6 +91,36 @@ async def test_members_that_this_release_does_not_know_stay(on_host: Host) -> No
     loaded.name = "bob"
     await loaded.asave()
     assert (await stored(on_host, person))["newer"] == {"x": 1}
+
+
+class Loose(AtomicRedisModel):
+    ratio: float = 0.0
+    small: float = 0.0
+    moment: datetime | None = None
+    id: UUID | None = None
+    price: Decimal = Decimal(0)
+    address: Address = Address()
+    items: list[float] = []
+    anything: Any = None
+
+
+async def test_what_others_wrote_in_their_way_is_no_change(on_host: Host) -> None:
+    text = (
+        '{"ratio":2,"small":1E-5,"moment":"2026-01-01 00:00:00+00:00","price":1.50,'
+        '"id":"12345678123456781234567812345678","address":{"city":"a","unknown":true},'
+        '"items":[1,1e16],"anything":1}'
+    )
+    await on_host.call("MODEL.CREATE", "Loose:1", text)
+    loose = await Loose.aget("1")
+    before = await on_host.state("Loose:1")
+    await loose.asave()
+    assert await on_host.state("Loose:1") == before
+    await on_host.call("MODEL.INCRBY", "Loose:1", "$.ratio", "1")
+    loose.anything = 1.0
+    await loose.asave()
+    found = await stored(on_host, loose)
+    assert (found["ratio"], found["address"]) == (3, {"city": "a", "unknown": True})
+    assert type(found["anything"]) is float
 
 
 async def test_a_field_added_since_is_sent_with_its_default(on_host: Host) -> None:

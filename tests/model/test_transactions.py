@@ -213,7 +213,7 @@ async def test_a_block_that_fails_sends_nothing_and_restores_the_model(
     assert thing == before
     assert (thing.tags is tags, thing.counts is counts) == (True, True)
     assert await stored(on_host, thing) == document
-    assert not thing._stored.changes(thing._codec().dump(thing))
+    assert not thing._changes(thing._stored, thing._codec().dump(thing))
 
 
 @each_change
@@ -468,7 +468,7 @@ async def test_a_block_cancelled_while_it_is_sent_is_applied_and_followed(on_hos
     task = asyncio.create_task(block())
     await asyncio.wait([task])
     for _ in range(200):
-        if thing._stored.changes(thing._codec().dump(thing)) == []:
+        if thing._changes(thing._stored, thing._codec().dump(thing)) == []:
             break
         await asyncio.sleep(0.01)
     assert thing.n == (await stored(on_host, thing))["n"] == 2

@@ -10,8 +10,19 @@ use std::collections::HashMap;
 use super::{Kind, canonical, elements, kind, members, unquote};
 use crate::{Error, Path};
 
-/// The names, quoted, of the members that are different in `after`, new there, or gone.
-pub fn changed_members(before: &[u8], after: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+/// A member in which two objects differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Quoted.
+    pub name: Vec<u8>,
+    /// Its value before; `None` for a new one.
+    pub before: Option<Vec<u8>>,
+    /// Its value after; `None` for one that is gone.
+    pub after: Option<Vec<u8>>,
+}
+
+/// The members that have another text in `after`, are new there, or gone.
+pub fn changed_members(before: &[u8], after: &[u8]) -> Result<Vec<Change>, Error> {
     let (before, after) = (canonical(before, 0)?, canonical(after, 0)?);
     for text in [&before, &after] {
         if kind(text) != Kind::Object {
@@ -20,13 +31,22 @@ pub fn changed_members(before: &[u8], after: &[u8]) -> Result<Vec<Vec<u8>>, Erro
     }
     let mut old: HashMap<&[u8], &[u8]> =
         members(&before, 0).map(|member| (&before[member.name], &before[member.value])).collect();
-    let mut changed: Vec<Vec<u8>> = members(&after, 0)
-        .filter(|member| old.remove(&after[member.name.clone()]) != Some(&after[member.value.clone()]))
-        .map(|member| after[member.name].to_vec())
-        .collect();
-    let gone = members(&before, 0).map(|member| &before[member.name]).filter(|name| old.contains_key(name));
-    changed.extend(gone.map(<[u8]>::to_vec));
-    Ok(changed)
+    let mut changes = Vec::new();
+    for member in members(&after, 0) {
+        let (name, value) = (&after[member.name], &after[member.value]);
+        let held = old.remove(name);
+        if held != Some(value) {
+            let before = held.map(<[u8]>::to_vec);
+            changes.push(Change { name: name.to_vec(), before, after: Some(value.to_vec()) });
+        }
+    }
+    for member in members(&before, 0) {
+        let name = &before[member.name];
+        if let Some(held) = old.get(name) {
+            changes.push(Change { name: name.to_vec(), before: Some(held.to_vec()), after: None });
+        }
+    }
+    Ok(changes)
 }
 
 /// Text that equal values share and others do not.
@@ -223,10 +243,17 @@ mod tests {
 
     #[test]
     fn names_what_changed_came_and_went() {
-        let names =
-            changed_members(br#"{"a":1,"b":[1],"c":"x"}"#, br#"{"b":[1, 2],"a":1,"d":null}"#).unwrap();
-        assert_eq!(names, [&br#""b""#[..], br#""d""#, br#""c""#]);
-        assert_eq!(changed_members(b"{}", b"{}").unwrap(), Vec::<Vec<u8>>::new());
+        let text = |text: &str| Some(text.as_bytes().to_vec());
+        let change = |name: &str, before, after| Change { name: name.as_bytes().to_vec(), before, after };
+        assert_eq!(
+            changed_members(br#"{"a":1,"b":[1],"c":"x"}"#, br#"{"b":[1, 2],"a":1,"d":null}"#).unwrap(),
+            [
+                change(r#""b""#, text("[1]"), text("[1,2]")),
+                change(r#""d""#, None, text("null")),
+                change(r#""c""#, text(r#""x""#), None),
+            ]
+        );
+        assert_eq!(changed_members(b"{}", b"{}").unwrap(), []);
         assert!(changed_members(b"[]", b"{}").is_err());
     }
 }
