@@ -201,8 +201,9 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             if transaction is not None:
                 changes = transaction.unsaved(self, changes)
             edits = {change: change.set_edits(self._codec().field(change.name)) for change in changes}
+            # Saving refreshes by its own groups, however it is done.
             sets = [
-                (command, key, path_text(path), *items)
+                (command, key, path_text(path), *items, "NOREFRESH")
                 for of_one in edits.values()
                 for command, path, items in of_one or ()
             ]

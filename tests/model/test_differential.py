@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from _hosts import EmbeddedHost, Host
 from rapyer import ActionGroup, AtomicRedisModel, RedisConfig
 from rapyer.errors import KeyNotFound
+from rapyer.types import PriorityQueueItem, RedisPriorityQueue
 
 R, F, C, U = ActionGroup.READ, ActionGroup.FETCH, ActionGroup.CREATE, ActionGroup.UPDATE
 A, E, N = ActionGroup.APPEND, ActionGroup.ERASE, ActionGroup.ARITHMETIC
@@ -44,6 +45,10 @@ class Thing(AtomicRedisModel):
     members: set[int] = {1, 2}
     part: Part = Part()
     maybe: list[int] | None = None
+    queue: RedisPriorityQueue[str] = RedisPriorityQueue()
+
+
+FIELDS = list(Thing.model_fields)
 
 
 @dataclass
@@ -95,6 +100,15 @@ class Step:
     def __repr__(self) -> str:
         return self.name
 
+    @property
+    def field(self) -> str:
+        """The field it is about."""
+        word = self.name.split(" ")[-1 if self.name.startswith("del ") else 0]
+        names = {"add": "members", "discard": "members"}
+        return names.get(word) or next(
+            (name for name in FIELDS if word.split("[")[0].split(".")[0] == name), "items"
+        )
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -145,6 +159,26 @@ def _clear(container: Any) -> int:
     count = len(container)
     container.clear()
     return count
+
+
+def _unpush(queue: list[tuple[float, str]], value: str) -> bool:
+    before = len(queue)
+    queue[:] = [pair for pair in queue if pair[1] != value]
+    return len(queue) < before
+
+
+def _push(queue: list[tuple[float, str]], value: str, priority: int) -> bool:
+    known = _unpush(queue, value)
+    queue.append((float(priority), value))
+    queue.sort(key=lambda pair: pair[0])
+    return not known
+
+
+def _pop_first(queue: list[tuple[float, str]]) -> PriorityQueueItem[str] | None:
+    if not queue:
+        return None
+    priority, value = queue.pop(0)
+    return PriorityQueueItem(value, priority)
 
 
 ints = st.integers(-(2**70), 2**70)
@@ -250,7 +284,24 @@ changes_of_sets = st.one_of(
     ),
     st.just(Step("members.clear", U | E, lambda m: m.members.aclear(), lambda f: _clear(f["members"]))),
 )
-changes = changes | changes_of_sets
+changes_of_queues = st.one_of(
+    st.builds(
+        lambda v, p: Step(
+            f"queue.push {v} {p}", U | A, lambda m: m.queue.apush(v, p), lambda f: _push(f["queue"], v, p)
+        ),
+        st.sampled_from("abc"),
+        st.integers(-2, 2),
+    ),
+    st.builds(
+        lambda v: Step(
+            f"queue.remove {v}", U | E, lambda m: m.queue.aremove(v), lambda f: _unpush(f["queue"], v)
+        ),
+        st.sampled_from("abc"),
+    ),
+    st.just(Step("queue.pop", R | U | E, lambda m: m.queue.apop(), lambda f: _pop_first(f["queue"]))),
+    st.just(Step("queue.clear", U | E, lambda m: m.queue.aclear(), lambda f: _clear(f["queue"]))),
+)
+changes = changes | changes_of_sets | changes_of_queues
 
 spans = st.builds(timedelta, microseconds=st.integers(-(10**14), 10**14))
 index = st.integers(-4, 3)
@@ -298,6 +349,9 @@ _IDLE = {
     "names.clear": 0,
     "members.clear": 0,
     "discard": False,
+    "queue.remove": False,
+    "queue.pop": None,
+    "queue.clear": 0,
 }
 
 programs = st.lists(
@@ -372,6 +426,8 @@ class Run:
             await self.load(at)
         elif isinstance(part, list):
             await self.awaited_transaction(at, part)
+        elif isinstance(part, tuple) and len(part) == 3:
+            await self.leave_unsaved(at, *part)
         elif isinstance(part, tuple):
             how, statements = part
             await (self.transaction if how == "transaction" else self.edit)(at, statements)
@@ -413,6 +469,32 @@ class Run:
         await self.copies[at].asave()
         self.reference.save()
         self.changed_by(at)
+
+    async def leave_unsaved(
+        self, at: int, statements: list[Statement], steps: list[tuple[int, Step]], end: str
+    ) -> None:
+        """Loads and changes, and only saves after both copies have worked on other fields."""
+        await self.load(at)
+        if not self.reference.alive:
+            return
+        thing, fields = self.copies[at], copy.deepcopy(self.reference.fields)
+        for statement in statements:
+            assert failure(statement, thing) == failure(statement, View(fields)), statement
+        unsaved = {name for name in fields if typed(fields[name]) != typed(self.reference.fields[name])}
+        for who, step in steps:
+            if step.field not in unsaved:
+                await self.step(who, step)
+        if end == "transaction":
+            async with thing.apipeline():
+                pass
+            self.reference.refresh(R | F)
+        if end == "load":
+            await self.load(at)
+        else:
+            self.reference.fields |= {name: fields[name] for name in unsaved}
+        await thing.asave()
+        self.reference.save()
+        self.fresh &= {at} if end != "save" else set()
 
     async def transaction(self, at: int, statements: list[Statement]) -> None:
         thing: Any = self.copies[at]

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 import rapyer
 from _hosts import Host
-from rapyer import AtomicRedisModel
+from _package import moves_deadline
+from rapyer import ActionGroup, AtomicRedisModel, RedisConfig
 from rapyer.errors import (
     CorruptedModelError,
     DetachedValueError,
@@ -180,6 +181,20 @@ async def test_sets_of_nested_models_are_saved_by_what_changed_in_them(on_host: 
     mine.part.n = 1
     await mine.asave()
     assert (await Boards.aget(board.key)).part == Halves(n=1, left=Nest(members={"b", "c", "d"}))
+
+
+async def test_saving_a_set_refreshes_as_saving_does(on_host: Host) -> None:
+    board = await Boards(part=Halves(left=Nest(members={"a"}))).asave()
+    for groups, moves in ((ActionGroup.ERASE | ActionGroup.APPEND, False), (ActionGroup.UPDATE, True)):
+        Boards.Meta = RedisConfig(ttl=1000, refresh_ttl=groups)
+        await board.aset_ttl(1000, once=True)
+
+        async def change() -> None:
+            board.part.left.members ^= {"a", "b"}
+            await board.asave()
+
+        assert await moves_deadline(on_host, board.key, change) is moves
+    Boards.Meta = RedisConfig()
 
 
 @pytest.mark.parametrize("change", [True, 1.0])
