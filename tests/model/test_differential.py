@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+import rapyer
 from _hosts import EmbeddedHost, Host
 from rapyer import ActionGroup, AtomicRedisModel, RedisConfig
 from rapyer.errors import KeyNotFound
@@ -364,7 +365,8 @@ programs = st.lists(
                 reads,
                 st.lists(changes, min_size=1, max_size=4),
                 st.tuples(
-                    st.sampled_from(["transaction", "save"]), st.lists(statements, min_size=1, max_size=5)
+                    st.sampled_from(["transaction", "block", "save"]),
+                    st.lists(statements, min_size=1, max_size=5),
                 ),
                 st.just("save"),
                 st.just("load"),
@@ -430,7 +432,10 @@ class Run:
             await self.leave_unsaved(at, *part)
         elif isinstance(part, tuple):
             how, statements = part
-            await (self.transaction if how == "transaction" else self.edit)(at, statements)
+            if how == "save":
+                await self.edit(at, statements)
+            elif how == "transaction" or at in self.fresh:
+                await self.transaction(at, statements, loads=how == "transaction")
         elif not self.reference.alive:
             result = await outcome(partial(part.to_model, thing))
             assert result in (KeyNotFound, 0), part
@@ -496,22 +501,24 @@ class Run:
         self.reference.save()
         self.fresh &= {at} if end != "save" else set()
 
-    async def transaction(self, at: int, statements: list[Statement]) -> None:
+    async def transaction(self, at: int, statements: list[Statement], loads: bool) -> None:
         thing: Any = self.copies[at]
+        block = thing.apipeline if loads else rapyer.apipeline
+        looked = R | F if loads else ActionGroup(0)
         fields = copy.deepcopy(self.reference.fields)
         failures = [error for statement in statements if (error := failure(statement, View(fields)))][:1]
         if not self.reference.alive or failures:
             with pytest.raises((KeyNotFound, *failures)):
-                async with thing.apipeline():
+                async with block():
                     for statement in statements:
                         statement.run(thing)
-            self.reference.refresh(R | F)
+            self.reference.refresh(looked)
             return
-        async with thing.apipeline():
+        async with block():
             for statement in statements:
                 statement.run(thing)
         self.reference.fields = fields
-        self.reference.refresh(R | F)
+        self.reference.refresh(looked)
         if self.reference.groups & (U | A | E | N) and await thing.attl() > TTL - NEAR:
             # Whether each one is recorded, and under which groups, is for the matrix of in-place changes.
             self.reference.deadline = self.reference.now + TTL
