@@ -92,6 +92,8 @@ _OPAQUE: Final = (
 )
 _CONTAINERS: Final = ("list", "dict", "set", "model")
 _ATOMIC: Final = ("int", "float", "str", "bytes", "datetime", *_CONTAINERS)
+# Values of these, as canonical JSON, are written in one way only.
+_OF_ONE_TEXT: Final = {"int", "str", "bool", "none", "nullable", "default", "list", "dict"}
 _INFINITIES: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
@@ -152,6 +154,8 @@ class Codec:
 
     def same(self, one: bytes, other: bytes) -> bool:
         """Whether two texts stand for the same value: of the same types, sets in whatever order."""
+        if self._kinds <= _OF_ONE_TEXT:
+            return one == other
         try:
             return _same(self.load(one), self.load(other))
         except ValidationError:
@@ -241,9 +245,13 @@ class Codec:
         return self._holds(("set",)) and not self._holds(("list", "tuple", "any"))
 
     @cached_property
+    def _kinds(self) -> set[str]:
+        return _kinds(self._schema, dict(self._definitions))
+
+    @property
     def holds_sets(self) -> bool:
         """Whether there are sets at any depth."""
-        return _mentions(self._schema, ("set", "frozenset"), dict(self._definitions))
+        return not self._kinds.isdisjoint(("set", "frozenset"))
 
     @cached_property
     def holds_containers(self) -> bool:
@@ -338,17 +346,18 @@ def _each_for_storage(schemas: Any, config: _Schema, pickles: _Pickles | None) -
     return schemas
 
 
-def _mentions(schemas: Any, types: tuple[str, ...], definitions: dict[str, _Schema]) -> bool:
-    """Whether a schema of one of these types is in these; `definitions` are those not looked into yet."""
-    if isinstance(schemas, dict):
-        kind = schemas.get("type")
-        if kind == "definition-ref":
-            return _mentions(definitions.pop(schemas["schema_ref"], {}), types, definitions)
-        inner = _SUBSCHEMAS & schemas.keys() if isinstance(kind, str) else schemas.keys()
-        return kind in types or any(_mentions(schemas[name], types, definitions) for name in inner)
+def _kinds(schemas: Any, definitions: dict[str, _Schema]) -> set[str]:
+    """The types of these schemas and of all inside them; `definitions` are those not looked into yet."""
     if isinstance(schemas, (list, tuple)):
-        return any(_mentions(schema, types, definitions) for schema in schemas)
-    return False
+        return {kind for schema in schemas for kind in _kinds(schema, definitions)}
+    if not isinstance(schemas, dict):
+        return set()
+    kind = schemas.get("type")
+    if kind == "definition-ref":
+        return _kinds(definitions.pop(schemas["schema_ref"], None), definitions)
+    if not isinstance(kind, str):
+        return _kinds(list(schemas.values()), definitions)
+    return {kind} | _kinds([schemas[name] for name in _SUBSCHEMAS & schemas.keys()], definitions)
 
 
 def _same(one: Any, other: Any) -> bool:
