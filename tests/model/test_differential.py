@@ -434,7 +434,7 @@ class Run:
             how, statements = part
             if how == "save":
                 await self.edit(at, statements)
-            elif how == "transaction" or at in self.fresh:
+            elif how == "transaction" or (at in self.fresh and self.reference.alive):
                 await self.transaction(at, statements, loads=how == "transaction")
         elif not self.reference.alive:
             result = await outcome(partial(part.to_model, thing))
