@@ -133,6 +133,12 @@ class RedisConfig:
     """Fields of types that have no JSON are stored as pickles. Loading one runs what is in it: whoever can
     write to the server can run code in the programs that read it."""
 
+    init_with_rapyer = _Setting[bool](True, _check_flag)
+    """Whether what `init_rapyer` set for all models holds for this one too."""
+
+    prefer_normal_json_dump = _Setting[bool](True, _check_flag)
+    """Accepted for code that gives it: documents are always JSON."""
+
     max_delete_per_transaction = _Setting[int | None](1000, _check_count)
     """`adelete_many` deletes at most so many documents at a time; None: all of them at once."""
 
@@ -147,6 +153,8 @@ class RedisConfig:
         policies: _Policies | _Unset = _UNSET,
         safe_load_all: bool | _Unset = _UNSET,
         pickle_fallback: bool | _Unset = _UNSET,
+        init_with_rapyer: bool | _Unset = _UNSET,
+        prefer_normal_json_dump: bool | _Unset = _UNSET,
         max_delete_per_transaction: int | None | _Unset = _UNSET,
     ) -> None:
         self._base: RedisConfig | None = None
@@ -162,6 +170,8 @@ class RedisConfig:
             "policies": policies,
             "safe_load_all": safe_load_all,
             "pickle_fallback": pickle_fallback,
+            "init_with_rapyer": init_with_rapyer,
+            "prefer_normal_json_dump": prefer_normal_json_dump,
             "max_delete_per_transaction": max_delete_per_transaction,
         }
         for name, value in settings.items():
@@ -172,7 +182,8 @@ class RedisConfig:
         """What is set here, else for all models, else the default."""
         if name in self._given:
             return self._given[name]
-        return default if self._base is None else self._base.setting(name, default)
+        shared = self._base if self._given.get("init_with_rapyer", True) else None
+        return default if shared is None else shared.setting(name, default)
 
     def give(self, settings: dict[str, Any]) -> None:
         """Sets what was checked already."""

@@ -1,4 +1,4 @@
-"""What annotations say of fields: which one is the key, and which are pickled."""
+"""What annotations say of fields: which one is the key, which are queried, and which are pickled."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypeVar, overload
 
@@ -12,7 +12,7 @@ from rapyer._pickle import pickled
 if TYPE_CHECKING:
     from rapyer.query import FieldExpression
 
-__all__ = ["Key", "Pickle", "RapyerKey", "SafeLoad", "is_key_mark"]
+__all__ = ["Index", "Key", "Pickle", "RapyerKey", "SafeLoad", "is_key_mark"]
 
 _T = TypeVar("_T")
 
@@ -30,6 +30,8 @@ class RapyerKey(str):
 if TYPE_CHECKING:
     SafeLoad: TypeAlias = _T | None
 
+    Index: TypeAlias = Annotated[_T, "index"]
+
     # To a checker the field has the type it holds: reading, assigning and constructing take that.
     class Key(Generic[_T]):
         @overload
@@ -41,15 +43,27 @@ if TYPE_CHECKING:
 
 else:
 
-    class Key:
-        """Marks the field that holds the primary key: `id: Key[str]` or `id: Annotated[str, Key()]`."""
-
+    class _Mark:
         __slots__ = ()
 
         def __class_getitem__(cls, item: Any) -> Any:
             return Annotated[item, cls()]
 
-    class SafeLoad:
+    class Key(_Mark):
+        """Marks the field that holds the primary key: `id: Key[str]` or `id: Annotated[str, Key()]`."""
+
+        __slots__ = ()
+
+    class Index(_Mark):
+        """Marks a field that conditions compare: `age: Index[int]`, or `Annotated[int, Index()]`, which
+        type checkers take for an error.
+
+        What they find is the same without it: every document of the class is looked at, marked or not.
+        """
+
+        __slots__ = ()
+
+    class SafeLoad(_Mark):
         """Marks a field of a stored model that is None where what is stored is not valid: `SafeLoad[T]`.
 
         The log has a warning then, and the model the field's name in `failed_fields`. What is stored stays
@@ -57,9 +71,6 @@ else:
         """
 
         __slots__ = ()
-
-        def __class_getitem__(cls, item: Any) -> Any:
-            return Annotated[item, cls()]
 
         def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
             schema = handler(source)

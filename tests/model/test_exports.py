@@ -30,13 +30,14 @@ def test_the_paths_that_users_have_lead_to_the_same_things() -> None:
     from rapyer.actions import ActionGroup
     from rapyer.base import AtomicRedisModel
     from rapyer.config import RedisConfig
-    from rapyer.fields import Key, RapyerKey
+    from rapyer.fields import Index, Key, RapyerKey, SafeLoad
 
     assert rapyer.AtomicRedisModel is AtomicRedisModel
     assert rapyer.ActionGroup is ActionGroup
     assert rapyer.RedisConfig is RedisConfig
     assert rapyer.Key is Key
     assert rapyer.RapyerKey is RapyerKey
+    assert Index.__doc__ != Key.__doc__ != SafeLoad.__doc__
 
 
 def test_every_error_is_a_rapyer_error() -> None:

@@ -7,7 +7,7 @@ import copy
 import warnings
 from datetime import datetime, timezone
 from enum import Enum
-from typing import Any, Generic, TypeVar, cast
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,6 +23,7 @@ from rapyer.errors import (
     UnsupportedArgumentTypeError,
     UnsupportedArgumentValueError,
 )
+from rapyer.fields import Index
 from rapyer.query import Condition, FieldExpression
 from rapyer.types import RedisInt, RedisSet
 
@@ -47,6 +48,8 @@ class Villager(AtomicRedisModel):
     tags: list[str] = []
     friends: RedisSet[str] = RedisSet()
     town: Town = Town()
+    height: Index[float] = 1.5
+    weight: Annotated[int | None, Index()] = None  # pyright: ignore[reportCallIssue]
     summer: Town | None = None
 
     Meta = RedisConfig(ttl=100)
@@ -259,6 +262,11 @@ class TestExpressions:
     def test_mistakes_are_told(self, mistake: Any) -> None:
         with pytest.raises(BadFilterError):
             mistake()
+
+    async def test_fields_may_be_marked(self, on_host: Host) -> None:
+        await Villager.ainsert(Villager(id="a", height=1.9), Villager(id="b", weight=70))
+        assert await ids(Villager.height > 1.8) == {"a"}
+        assert await ids(Villager.weight == 70) == {"b"}
 
     def test_they_are_copied(self) -> None:
         assert repr(copy.copy(Villager.town)) == repr(copy.deepcopy(Villager.town)) == "Villager.town"

@@ -63,6 +63,9 @@ async def test_what_a_model_sets_wins_over_init_which_replaces_only_what_it_is_g
     assert (Own.Meta.ttl, Own.Meta.refresh_ttl) == (5, False)
     assert (Other.Meta.ttl, Other.Meta.refresh_ttl) == (100, False)
     assert AtomicRedisModel.Meta.ttl == 100
+    Other.Meta.init_with_rapyer = False
+    assert (Other.Meta.ttl, Other.Meta.refresh_ttl) == (None, True)
+    Other.Meta.init_with_rapyer = True
     Own.Meta.ttl = None
     own, other = await Own().asave(), await Other().asave()
     assert await on_host.pttl(own.key) == -1

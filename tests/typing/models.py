@@ -23,7 +23,7 @@ from rapyer import (
     RedisConfig,
     init_rapyer,
 )
-from rapyer.fields import SafeLoad
+from rapyer.fields import Index, SafeLoad
 from rapyer.query import Condition, FieldExpression
 from rapyer.result import Found
 from rapyer.types import (
@@ -163,6 +163,8 @@ def mixed(thing: Thing) -> None:
 
 class Flat(AtomicRedisModel):
     age: int = 0
+    size: Index[int] = 0
+    weight: Index[RedisFloat] = RedisFloat(0)
     part: Part = Part()
     note: SafeLoad[str] = ""
 
@@ -180,6 +182,12 @@ async def may_be_none(model: Perhaps) -> None:
     model.tags = RedisList(["a"])
     Perhaps(count=RedisInt(1))
     Perhaps(count=1)  # type: ignore[arg-type]
+
+
+async def marked(flat: Flat) -> None:
+    assert_type(flat.size, int)
+    assert_type(await flat.weight.aincrease(), float)
+    assert_type(await Flat.afind(Flat.size > 1, Flat.weight > 1.5), Found[Flat])
 
 
 async def loads_safely(flat: Flat) -> None:
