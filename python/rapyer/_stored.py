@@ -11,7 +11,7 @@ from rapyer._binding import Segment
 from rapyer._codec import Codec
 from rapyer._native import changed_members
 
-__all__ = ["Change", "Stored", "drop_equal"]
+__all__ = ["Change", "SetEdit", "Stored", "drop_equal", "with_edits"]
 
 _Path = tuple[Segment, ...]
 _C = TypeVar("_C", list[Any], dict[str, Any])
@@ -83,16 +83,33 @@ class Change(NamedTuple):
         """Whether both texts stand for one value: what others wrote in their way is no change made here."""
         return self.before is not None and self.after is not None and codec.same(self.before, self.after)
 
-    def set_edits(self, codec: Codec) -> list[tuple[str, _Path, list[bytes]]] | None:
-        """What was added to sets and removed from them: commands, places, items. None if more has changed."""
+    def set_edits(self, codec: Codec) -> list["SetEdit"] | None:
+        """What was added to sets and removed from them; None if more has changed."""
         if self.before is None or self.after is None or not codec.holds_sets:
             return None
         return _set_edits(codec, (self.name,), from_json(self.before), from_json(self.after))
 
 
-def _set_edits(
-    codec: Codec, path: _Path, before: Any, after: Any
-) -> list[tuple[str, _Path, list[bytes]]] | None:
+class SetEdit(NamedTuple):
+    """What was added to a set, or removed from it."""
+
+    command: str
+    path: _Path
+    items: list[bytes]
+
+
+def with_edits(text: bytes, edits: list[SetEdit]) -> bytes:
+    """A document in which the same was done to its sets."""
+    document = from_json(text)
+    for edit in edits:
+        held = _at(document, edit.path)
+        if isinstance(held, list):
+            added = map(from_json, edit.items) if edit.command == "MODEL.ADD" else ()
+            held[:] = [*(item for item in held if to_json(item) not in edit.items), *added]
+    return to_json(document)
+
+
+def _set_edits(codec: Codec, path: _Path, before: Any, after: Any) -> list[SetEdit] | None:
     # Of a set, or of a model with sets at any depth: saved like this, it undoes nothing that others did.
     if codec.holds_set and isinstance(before, list) and isinstance(after, list):
         old, new = (dict.fromkeys(map(to_json, items)) for items in (before, after))
@@ -100,7 +117,7 @@ def _set_edits(
             "MODEL.DISCARD": [item for item in old if item not in new],
             "MODEL.ADD": [item for item in new if item not in old],
         }
-        return [(command, path, items) for command, items in edits.items() if items]
+        return [SetEdit(command, path, items) for command, items in edits.items() if items]
     if isinstance(before, dict) and isinstance(after, dict) and before.keys() == after.keys():
         inner = [
             _set_edits(codec.field(name), (*path, name), value, after[name]) for name, value in before.items()

@@ -49,6 +49,8 @@ class _Enlisted:
         """Whether there is a document for its changes to go to."""
         self.changed: set[str] = set()
         """The fields that operations were recorded for."""
+        self.unsaved: dict[str, Change] | None = None
+        """What was changed before the first of them, and not saved; known from then on."""
         self._fields = copy.deepcopy(model.__dict__)
         self._extra = copy.deepcopy(model.__pydantic_extra__)
         self._fields_set = set(model.__pydantic_fields_set__)
@@ -96,8 +98,20 @@ class Transaction:
         """Called before a local change: whether it is to be recorded. A new model is stored by saving it."""
         enlisted = self.enlist(location.root)
         if enlisted.known and location.segments:
-            enlisted.changed.add(str(location.segments[0]))
+            name = str(location.segments[0])
+            if name not in enlisted.changed:
+                enlisted.changed.add(name)
+                self._save_first(enlisted, name)
         return enlisted.known
+
+    def _save_first(self, enlisted: _Enlisted, name: str) -> None:
+        """Records what was changed in a field before: an operation is done to what the field holds here."""
+        model = enlisted.model
+        if enlisted.unsaved is None:
+            enlisted.unsaved = {change.name: change for change in model._unsaved()}
+        change = enlisted.unsaved.get(name)
+        for words in () if change is None else model._saving(change):
+            self.run(model, *words)
 
     def record(self, location: Location, command: str, *words: Word) -> None:
         """Adds an operation on a place of a document."""

@@ -22,7 +22,7 @@ from rapyer._lock import LEASE, Lock
 from rapyer._many import delete_all, delete_matching, find, insert, load, pages
 from rapyer._metaclass import AtomicMetaclass
 from rapyer._policy import Ttl, milliseconds
-from rapyer._stored import Change, Stored
+from rapyer._stored import Change, Stored, with_edits
 from rapyer._transaction import Transaction, current, in_transaction, transaction, transaction_of
 from rapyer._transport import Reply
 from rapyer.actions import ActionGroup, acts
@@ -200,13 +200,8 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             changes = self._changes(stored, text)
             if transaction is not None:
                 changes = transaction.unsaved(self, changes)
-            edits = {change: change.set_edits(self._codec().field(change.name)) for change in changes}
-            # Saving refreshes by its own groups, however it is done.
-            sets = [
-                (command, key, path_text(path), *items, "NOREFRESH")
-                for of_one in edits.values()
-                for command, path, items in of_one or ()
-            ]
+            edits = {change: self._set_edits(change) for change in changes}
+            sets = [edit for of_one in edits.values() for edit in of_one or ()]
             whole = [json.dumps(change.name) for change, of_one in edits.items() if of_one is None]
             words += ["ONLY", len(whole), *whole]
         if transaction is not None or sets:
@@ -608,8 +603,13 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         text = cast("bytes | None", await self._execute("MODEL.GET", self.key))
         if text is None:
             raise KeyNotFound(f"there is no {type(self).__name__} under {self.key!r}")
-        unsaved = {change.name for change in self._changes(self._stored, self._codec().dump(self))}
-        loaded = self._loaded(self._codec(), text)
+        changes = self._changes(self._stored, self._codec().dump(self))
+        edits = {change.name: change.set_edits(self._codec().field(change.name)) for change in changes}
+        # Of a set what was added and removed here stays unsaved, beside what others did to it meanwhile.
+        merges = [edit for of_one in edits.values() for edit in of_one or ()]
+        merged_text = with_edits(text, merges) if merges else text
+        loaded = self._loaded(self._codec(), merged_text)
+        unsaved = {name for name, of_one in edits.items() if of_one is None}
         for name, value in loaded.__dict__.items():
             if name not in unsaved:
                 self._dict_of(name)[name] = merged(self.__dict__.get(name), value)
@@ -702,6 +702,27 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             changes = [change for change in changes if change.name in type(self).model_fields]
         failed = self.failed_fields
         return [change for change in changes if change.name not in failed] if failed else changes
+
+    def _unsaved(self) -> list[Change]:
+        """The same, where there is a document; a new model has no changes."""
+        stored = self._known()
+        return [] if stored is None else self._changes(stored, self._codec().dump(self))
+
+    def _set_edits(self, change: Change) -> list[tuple[Word, ...]] | None:
+        """The commands that save a change of sets alone; they refresh nothing, whoever saves does."""
+        edits = change.set_edits(self._codec().field(change.name))
+        if edits is None:
+            return None
+        return [(command, self.key, path_text(path), *items, "NOREFRESH") for command, path, items in edits]
+
+    def _saving(self, change: Change) -> list[tuple[Word, ...]]:
+        """The commands that save the change of one member."""
+        edits, path = self._set_edits(change), path_text((change.name,))
+        if edits is not None:
+            return edits
+        if change.after is None:
+            return [("MODEL.UNSET", self.key, path)]
+        return [("MODEL.SET", self.key, path, change.after)]
 
     def _known(self) -> Stored | None:
         """What the server is known to hold under its key, once it was loaded or saved."""

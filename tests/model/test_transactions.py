@@ -353,6 +353,32 @@ async def test_entering_loads_what_has_no_unsaved_changes(on_host: Host, thing: 
     assert (await stored(on_host, thing))["name"] == "unsaved"
 
 
+async def test_what_was_changed_before_is_saved_with_what_is_done_to_it(on_host: Host, thing: Any) -> None:
+    thing.n = 5
+    thing.name = "unsaved"
+    thing.tags.insert(0, "mine")
+    thing.members.add("mine")
+    thing.parts.insert(0, Part(n=7))
+    other: Any = await Thing.aget(thing.key)
+    await other.members.aadd("theirs")
+    with pytest.raises(ZeroDivisionError):
+        async with thing.apipeline():
+            thing.n += 1
+            raise ZeroDivisionError
+    assert (thing.n, (await stored(on_host, thing))["n"]) == (5, 1)
+    async with thing.apipeline():
+        thing.n += 1
+        await thing.tags.aappend("c")
+        thing.members.discard("a")
+        thing.parts[1].n += 10
+    found = await stored(on_host, thing)
+    assert (found["n"], thing.n) == (6, 6)
+    assert found["tags"] == thing.tags == ["mine", "b", "a", "c"]
+    assert set(found["members"]) == thing.members == {"b", "mine", "theirs"}
+    assert [part["n"] for part in found["parts"]] == [7, 11, 2]
+    assert (found["name"], thing.name) == ("a", "unsaved")
+
+
 async def test_models_are_created_changed_and_deleted_together(on_host: Host, thing: Any) -> None:
     Note.Meta.ttl = 500
     gone = await Note(text="gone").asave()
