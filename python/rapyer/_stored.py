@@ -42,10 +42,9 @@ class Stored:
             self._edits.clear()
         return self._text
 
-    def member(self, name: str) -> Any:
-        """The value of a member, as JSON has it; None where there is none."""
-        document = from_json(self.text())
-        return document.get(name) if isinstance(document, dict) else None
+    def value(self, path: _Path) -> Any:
+        """The value at a place, as JSON has it; None where there is none."""
+        return _at(from_json(self.text()), path)
 
     def changes(self, codec: Codec, text: bytes) -> list["Change"]:
         """The members in which a model's document differs from this."""

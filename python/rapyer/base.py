@@ -168,7 +168,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return frozenset(
             name
             for name in self._codec().safe_fields
-            if stored is not None and self.__dict__.get(name) is None and stored.member(name) is not None
+            if stored is not None and self.__dict__.get(name) is None and stored.value((name,)) is not None
         )
 
     # -- storing and loading

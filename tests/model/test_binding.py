@@ -84,6 +84,36 @@ def test_a_clone_is_a_plain_value_of_no_model() -> None:
     assert shape.points[0].x == 1
 
 
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda points: points.insert(0, Point(x=0)),
+        lambda points: points.pop(0),
+        lambda points: points.reverse(),
+        lambda points: points.__delitem__(slice(0, 1)),
+        lambda points: (points.clear(), points.extend([Point(x=8), Point(x=9)])),
+    ],
+)
+async def test_elements_that_moved_here_only_write_nothing(
+    on_host: Host, move: Callable[[Any], object]
+) -> None:
+    shape: Any = await Shape(points=[Point(x=1), Point(x=2)]).asave()
+    move(shape.points)
+    before = await on_host.state(shape.key)
+    with pytest.raises(DetachedValueError, match="save the model first"):
+        await shape.points[0].x.aincrease(10)
+    assert await on_host.state(shape.key) == before
+    expected = [point.x for point in shape.points]
+    expected[0] += 30
+    async with shape.apipeline():
+        shape.points[0].x += 10
+    await shape.points[0].x.aincrease(10)
+    shape.points.reverse()
+    shape.points.reverse()
+    await shape.points[0].x.aincrease(10)
+    assert [point.x for point in (await Shape.aget(shape.key)).points] == expected
+
+
 async def test_an_element_that_is_gone_raises(on_host: Host) -> None:
     shape: Any = await Shape(points=[Point(x=1)], named={"a": Point()}).asave()
     point, named = shape.points[0], shape.named["a"]

@@ -9,7 +9,7 @@ from typing_extensions import Self
 from rapyer._binding import Holder, Location, Place, bind, binds, is_place
 from rapyer._codec import Codec
 from rapyer._stored import drop_equal
-from rapyer._transaction import Transaction
+from rapyer._transaction import Transaction, current
 from rapyer.actions import ActionGroup, acts
 from rapyer.errors import (
     DetachedValueError,
@@ -31,13 +31,15 @@ _T = TypeVar("_T")
 class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
     """A list. Its own methods are local, until the model is saved; the awaited ones are the server's."""
 
-    __slots__ = ("_rapyer_place",)
+    __slots__ = ("_rapyer_moved", "_rapyer_place")
 
     _rapyer_type = list
 
     def __init__(self, items: Iterable[_T] = ()) -> None:
         super().__init__(items)
         self._rapyer_place: Place | None = None
+        # Whether elements got other indexes here, which the server may not know yet.
+        self._rapyer_moved = False
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: "GetCoreSchemaHandler") -> "CoreSchema":
@@ -193,6 +195,16 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
 
     # -- local changes, which a transaction records
 
+    def _moving(self) -> Transaction | None:
+        """The transaction that a change is to be recorded in; without one, elements have moved here only."""
+        transaction = self._recording()
+        self._rapyer_moved = self._rapyer_moved or transaction is None
+        return transaction
+
+    def _rewrite(self, change: Callable[[], object]) -> None:
+        self._moving()
+        super()._rewrite(change)
+
     def append(self, item: _T) -> None:
         self.extend([item])
 
@@ -204,7 +216,7 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
 
     def insert(self, index: SupportsIndex, item: _T) -> None:
         value = self._valid(item)
-        if (transaction := self._recording()) is not None:
+        if (transaction := self._moving()) is not None:
             self._record(transaction, "MODEL.INSERT", index.__index__(), self._codec().item.dump(value))
         super().insert(index, value)
 
@@ -215,19 +227,19 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
 
     def remove(self, item: _T) -> None:
         at = self.index(item)
-        if (transaction := self._recording()) is not None:
+        if (transaction := self._moving()) is not None:
             text = self._codec().item.dump(super().__getitem__(at))
             self._record(transaction, "MODEL.REMOVE", text)
         super().__delitem__(at)
 
     def remove_range(self, start: int, stop: int) -> None:
         """Removes the elements from one index up to another, as slices go."""
-        if (transaction := self._recording()) is not None:
+        if (transaction := self._moving()) is not None:
             self._record(transaction, "MODEL.CUT", start, stop)
         super().__delitem__(slice(start, stop))
 
     def clear(self) -> None:
-        if (transaction := self._recording()) is not None:
+        if (transaction := self._moving()) is not None:
             self._record(transaction, "MODEL.CLEAR")
         super().clear()
 
@@ -256,7 +268,7 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
     def _recording_removal(self, index: SupportsIndex) -> Transaction | None:
         """The transaction to record the removal of an element in; None where there is no such element."""
         at = index.__index__()
-        transaction = self._recording() if -len(self) <= at < len(self) else None
+        transaction = self._moving() if -len(self) <= at < len(self) else None
         if transaction is not None:
             # What was seen here is what is taken there, or nothing is.
             text = self._codec().item.dump(super().__getitem__(at))
@@ -317,7 +329,15 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
             raise DetachedValueError(
                 f"this {type(child).__name__} {found} its list, so there is no one place to write to"
             )
-        return self._locate().at(at[0])
+        location = self._locate()
+        if self._rapyer_moved and current() is None and (known := location.root._known()) is not None:
+            # In a transaction what was changed before goes ahead of what is done now.
+            if known.value(location.segments) != from_json(self._codec().dump(self)):
+                raise DetachedValueError(
+                    f"{location.path} has elements in other places than on the server: save the model first"
+                )
+            self._rapyer_moved = False
+        return location.at(at[0])
 
     def _put_child(self, child: object, key: Any, value: object) -> None:
         for index, item in enumerate(super().__iter__()):
@@ -329,6 +349,7 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
         if not isinstance(new, list):
             return False
         super().__setitem__(slice(None), new)
+        self._rapyer_moved = False
         return True
 
 
