@@ -361,7 +361,9 @@ def _kinds(schemas: Any, definitions: dict[str, _Schema]) -> set[str]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Equality that tells 1 from True and 1.0, as JSON does."""
+    """Equality that tells apart what is written in different ways: 1 from True, 0.0 from -0.0, 1.0 from 1.00,
+    a moment in one zone from the same in another.
+    """
     if type(one) is not type(other):
         return False
     if isinstance(one, (set, frozenset)):
@@ -375,7 +377,7 @@ def _same(one: Any, other: Any) -> bool:
         return _same(dict(one), dict(other))
     if is_dataclass(one):
         return _same(vars(one), vars(other))
-    return bool(one == other)
+    return bool(one == other) and (isinstance(one, (int, str, bytes)) or repr(one) == repr(other))
 
 
 def _serialization(schema: _Schema) -> _Schema | None:

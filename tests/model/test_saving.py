@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -121,6 +121,33 @@ async def test_what_others_wrote_in_their_way_is_no_change(on_host: Host) -> Non
     found = await stored(on_host, loose)
     assert (found["ratio"], found["address"]) == (3, {"city": "a", "unknown": True})
     assert type(found["anything"]) is float
+
+
+@pytest.mark.parametrize(
+    ("field", "before", "after"),
+    [
+        (
+            "moment",
+            datetime(2026, 1, 1, tzinfo=timezone.utc),
+            datetime(2026, 1, 1, 2, tzinfo=timezone(timedelta(hours=2))),
+        ),
+        ("ratio", 0.0, -0.0),
+        ("price", Decimal("1.0"), Decimal("1.00")),
+        ("items", [1.0, 2.0], [2.0, 1.0]),
+        ("anything", {"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        ("anything", 1, True),
+        ("anything", None, {}),
+    ],
+)
+async def test_what_is_equal_and_not_the_same_is_a_change(
+    on_host: Host, field: str, before: object, after: object
+) -> None:
+    loose = await Loose.model_validate({field: before}).asave()
+    text = loose.redis_dump_json()
+    setattr(loose, field, after)
+    assert loose.redis_dump_json() != text
+    await loose.asave()
+    assert (await Loose.aget(loose.key)).redis_dump_json() == loose.redis_dump_json()
 
 
 async def test_a_field_added_since_is_sent_with_its_default(on_host: Host) -> None:

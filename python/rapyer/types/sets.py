@@ -191,6 +191,7 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
     def pop(self) -> _T:
         for item in self:
             if (transaction := self._recording()) is not None:
+                # To take it is to read it as well, which is a group of its own.
                 self._record(transaction, "MODEL.CONTAINS", *self._texts([item]))
             # What was seen here is what is taken there, or nothing is.
             self._change([], [item], "STRICT")
