@@ -50,6 +50,7 @@ __all__ = ["AtomicRedisModel", "all_models", "model_of"]
 _M = TypeVar("_M")
 
 _CONTAINERS: Final = frozenset({RedisDict, RedisList, RedisSet})
+_LISTS: Final = frozenset({list, RedisList})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _log: Final = logging.getLogger("rapyer")
 
@@ -779,13 +780,16 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     if not TYPE_CHECKING:
 
         def __setattr__(self, name: str, value: Any) -> None:
+            kind = type(value)
             # `model.tags += [...]` ends in assigning the list to itself: it stays the same object.
-            if type(value) in _CONTAINERS and self.__dict__.get(name) is value:
+            if kind in _CONTAINERS and self.__dict__.get(name) is value:
                 return
             if in_transaction() and current() is not None and self._is_stored_field(name):
                 self._record_assignment(name, value)
             else:
                 super().__setattr__(name, value)
+                if kind in _LISTS and isinstance(held := getattr(self, name), RedisList):
+                    held._rapyer_moved = True
 
     def _is_stored_field(self, name: str) -> bool:
         if name in type(self).model_fields:
