@@ -788,7 +788,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 self._record_assignment(name, value)
             else:
                 super().__setattr__(name, value)
-                if kind in _LISTS and isinstance(held := getattr(self, name), RedisList):
+                if kind in _LISTS and isinstance(held := getattr(self, name, None), RedisList):
                     held._rapyer_moved = True
 
     def _is_stored_field(self, name: str) -> bool:
