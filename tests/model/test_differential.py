@@ -45,6 +45,7 @@ class Thing(AtomicRedisModel):
     names: dict[str, int] = {"a": 1, "b": 2}
     members: set[int] = {1, 2}
     part: Part = Part()
+    parts: list[Part] = [Part(), Part(n=1)]
     maybe: list[int] | None = None
     queue: RedisPriorityQueue[str] = RedisPriorityQueue()
 
@@ -57,7 +58,7 @@ class Reference:
     """What plain Python makes of the same operations."""
 
     groups: ActionGroup
-    fields: dict[str, Any] = field(default_factory=lambda: Thing().model_dump())
+    fields: dict[str, Any] = field(default_factory=lambda: plain(Thing()))
     now: float = 0.0
     deadline: float = TTL
 
@@ -76,7 +77,7 @@ class Reference:
 
 
 class View:
-    """The fields of a dict as attributes."""
+    """The members of a dict as attributes, as those of a model are."""
 
     def __init__(self, fields: dict[str, Any]) -> None:
         object.__setattr__(self, "fields", fields)
@@ -87,6 +88,9 @@ class View:
 
     def __setattr__(self, name: str, value: Any) -> None:
         self.fields[name] = value
+
+    def __deepcopy__(self, memo: Any) -> View:
+        return View(copy.deepcopy(self.fields, memo))
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,10 @@ class Statement:
     value: Any
 
     def run(self, thing: Any) -> None:
-        exec(self.text, {"d": thing, "v": copy.copy(self.value)})
+        def new_part(n: int) -> Any:
+            return View(Part(n=n).model_dump()) if isinstance(thing, View) else Part(n=n)
+
+        exec(self.text, {"d": thing, "v": copy.copy(self.value), "Part": new_part})
 
 
 def _add(fields: dict[str, Any], name: str, amount: float) -> Any:
@@ -334,6 +341,13 @@ statements = st.one_of(
     st.tuples(st.just("d.members {}= v"), st.sampled_from(["|", "&", "-", "^"]), st.sets(small)),
     st.tuples(st.just("d.part.n {}= v"), st.sampled_from(["+", "*"]), ints),
     st.tuples(st.just("d.part.tags.append(v)"), st.none(), st.text(max_size=2)),
+    st.tuples(st.just("d.parts[{}].n += v"), index, small),
+    st.tuples(st.just("d.parts[{}].tags.append('t')"), index, st.none()),
+    st.tuples(st.just("d.parts[{}] = Part(v)"), index, small),
+    st.tuples(st.just("d.parts.append(Part(v))"), st.none(), small),
+    st.tuples(st.just("d.parts.insert({}, Part(v))"), index, small),
+    st.tuples(st.just("d.parts.pop(v)"), st.none(), index),
+    st.tuples(st.just("d.parts.reverse()"), st.none(), st.none()),
     st.tuples(st.just("d.maybe = v"), st.none(), st.none() | st.lists(small)),
     st.tuples(st.just("d.maybe.append(v)"), st.none(), small),
 ).map(lambda drawn: Statement(drawn[0].format(drawn[1]), drawn[2]))
@@ -370,6 +384,7 @@ programs = st.lists(
                 ),
                 st.just("save"),
                 st.just("load"),
+                index,
             ),
         ),
     ),
@@ -399,6 +414,8 @@ def is_idle(step: Step, result: Any) -> bool:
 
 def typed(value: Any) -> Any:
     """A value that tells 1 from True and 1.0."""
+    if isinstance(value, View):
+        return typed(value.fields)
     if isinstance(value, dict):
         return [(key, typed(item)) for key, item in value.items()]
     if isinstance(value, (list, set)):
@@ -422,7 +439,9 @@ class Run:
 
     async def step(self, at: int, part: Any) -> None:
         thing: Any = self.copies[at]
-        if part == "save":
+        if isinstance(part, int):
+            await self.count_in_element(at, part)
+        elif part == "save":
             await self.save(at)
         elif part == "load":
             await self.load(at)
@@ -444,6 +463,14 @@ class Run:
             assert await outcome(partial(part.to_model, thing)) == expected, part
             if not is_idle(part, expected):
                 self.reference.refresh(part.groups)
+            self.changed_by(at)
+
+    async def count_in_element(self, at: int, index: int) -> None:
+        parts, elements = self.reference.fields["parts"], self.copies[at].parts
+        if at in self.fresh and self.reference.alive and -len(parts) <= index < len(parts):
+            parts[index].n += 1
+            assert await elements[index].n.aincrease() == parts[index].n  # type: ignore[attr-defined]
+            self.reference.refresh(U | N)
             self.changed_by(at)
 
     async def save(self, at: int) -> None:
@@ -582,7 +609,8 @@ class Run:
 
 
 def plain(thing: Thing) -> dict[str, Any]:
-    return copy.deepcopy(thing.model_dump())
+    fields = copy.deepcopy(thing.model_dump())
+    return fields | {"parts": [View(part) for part in fields["parts"]]}
 
 
 def failure(statement: Statement, thing: Any) -> type[Exception] | None:
