@@ -14,5 +14,5 @@ pub use compare::{Change, changed_members};
 pub(crate) use compare::{Sought, normal, order};
 pub(crate) use string::{push_escaped, unescape};
 pub use string::{quote, string_chars, unquote};
-pub(crate) use walk::containers_over;
 pub use walk::{Elements, Kind, Member, Members, element, elements, kind, member, members, skip};
+pub(crate) use walk::{containers_over, whole};

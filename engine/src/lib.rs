@@ -15,6 +15,7 @@ mod error;
 mod groups;
 mod guard;
 mod host;
+pub mod integer;
 pub mod json;
 pub mod lifetime;
 mod moment;

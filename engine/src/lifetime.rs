@@ -1,28 +1,21 @@
 //! The lifetime decision: what happens to a deadline. Pure, and in no other place.
 
 use crate::host::Deadline;
-use crate::{Error, Groups, Header, Millis, Policy, Time};
+use crate::{Error, Groups, Header, Millis, Policy, Time, integer};
 
 /// The longest span a policy or a document may have: 100 years.
 pub const MAX_SPAN: Millis = 3_155_760_000_000;
 
 /// Checks a span of time given by a client.
 pub fn span(argument: &[u8]) -> Result<Millis, Error> {
-    whole(argument).filter(|span| (1..=MAX_SPAN).contains(span)).ok_or_else(|| {
-        Error::range(argument, "a span of time is a whole number of milliseconds from 1 to 3155760000000")
-    })
+    let reason = "a span of time is a whole number of milliseconds from 1 to 3155760000000";
+    integer::within(argument, 1..=MAX_SPAN, reason)
 }
 
 /// Checks a moment given by a client: up to 100 years from now.
 pub fn moment(argument: &[u8], now: Time) -> Result<Time, Error> {
-    whole(argument).filter(|at| (1..=now + MAX_SPAN).contains(at)).ok_or_else(|| {
-        Error::range(argument, "a moment is milliseconds since the epoch, at most 100 years from now")
-    })
-}
-
-fn whole(argument: &[u8]) -> Option<i64> {
-    let digits = argument.iter().all(u8::is_ascii_digit);
-    digits.then(|| std::str::from_utf8(argument).ok()?.parse().ok()).flatten()
+    let reason = "a moment is milliseconds since the epoch, at most 100 years from now";
+    integer::within(argument, 1..=now + MAX_SPAN, reason)
 }
 
 /// The moment after which a document of this policy may not live on.
@@ -190,9 +183,18 @@ mod tests {
     fn spans_are_whole_milliseconds_between_one_and_a_hundred_years() {
         assert_eq!(span(b"1"), Ok(1));
         assert_eq!(span(b"3155760000000"), Ok(MAX_SPAN));
-        for bad in
-            [&b"0"[..], b"-1", b"+1", b"1.5", b"3155760000001", b"99999999999999999999", b"", b"x", b" 1"]
-        {
+        for bad in [
+            &b"0"[..],
+            b"-1",
+            b"+1",
+            b"1.5",
+            b"3155760000001",
+            b"99999999999999999999",
+            b"",
+            b"x",
+            b" 1",
+            b"01",
+        ] {
             assert!(matches!(span(bad), Err(Error::OutOfRange { .. })), "{bad:?}");
         }
     }

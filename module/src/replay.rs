@@ -5,7 +5,7 @@
 use std::ffi::CStr;
 
 use rapyer_engine::command::{Entry, TABLE};
-use rapyer_engine::{Error, Time};
+use rapyer_engine::{Error, Time, integer};
 
 use crate::ffi::{Answer, Context, Handler, Key, Mode, Positions, Word};
 use crate::{datatype, host, policies};
@@ -150,8 +150,8 @@ fn set_policies(context: Context<'_>, words: &[Word<'_>]) -> Result<(), Error> {
     Ok(())
 }
 
-fn number<T: std::str::FromStr>(word: Word<'_>) -> Result<T, Error> {
-    let number = std::str::from_utf8(word.bytes()).ok().and_then(|text| text.parse().ok());
+fn number<T: TryFrom<i64>>(word: Word<'_>) -> Result<T, Error> {
+    let number = integer::parse(word.bytes()).and_then(|number| T::try_from(number).ok());
     number.ok_or_else(|| Error::argument(word.bytes(), "not a number of this command's range"))
 }
 

@@ -127,3 +127,19 @@ def test_a_batch_is_one_event_a_key_and_aborts_those_who_watch(primary: Server, 
         assert events >= {(ONE, b"model.exec"), (TWO, b"del")}
         watcher("GET", "x")
         assert watcher("EXEC") is None
+
+
+@pytest.mark.parametrize("count", ["+1", "01", " 1", "1 ", "1.0", "-0", "0", "-1", "18446744073709551617"])
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a batch"])
+def test_no_spelling_of_a_count_reads_keys_that_permissions_do_not_see(
+    primary: Server, client: Client, count: str, inside: bool
+) -> None:
+    client("MODEL.CREATE", "secret:1", '{"password":["hunter2"]}')
+    client("ACL", "SETUSER", "limited", "on", "nopass", "+@all", "~S:*")
+    words: tuple[str | int, ...] = ("MODEL.SETOP", count, "secret:1", "$.password", "UNION")
+    with Client(primary) as limited:
+        limited("AUTH", "limited", "")
+        with pytest.raises(CommandFailed, match=r"^(NOPERM|OUTOFRANGE|BADARG) "):
+            limited(*(batch(words, keys=(ONE,)) if inside else words))
+    with pytest.raises(CommandFailed, match=r"OUTOFRANGE '.*SETOP takes the number of keys"):
+        client(*words)

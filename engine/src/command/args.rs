@@ -1,9 +1,10 @@
 //! How a row declares its arguments, and how a command takes them.
 
 use std::borrow::Cow;
+use std::ops::{Range, RangeInclusive};
 
 use super::Command;
-use crate::{Error, Millis, Path, Time, json, lifetime};
+use crate::{Error, Millis, Path, Time, integer, json, lifetime};
 
 /// An argument of a row, in the order of the command line.
 #[derive(Debug)]
@@ -216,14 +217,40 @@ impl<'a> Args<'a> {
     }
 
     /// The next word as an integer within a range.
-    pub(super) fn integer(
+    pub(super) fn integer(&mut self, range: RangeInclusive<i64>, reason: &'static str) -> Result<i64, Error> {
+        integer::within(self.word()?, range, reason)
+    }
+
+    /// The next word if it is not an option of `command`, as an integer within a range.
+    pub(super) fn optional_integer(
         &mut self,
-        range: std::ops::RangeInclusive<i64>,
+        command: &Command,
+        range: RangeInclusive<i64>,
         reason: &'static str,
-    ) -> Result<i64, Error> {
+    ) -> Result<Option<i64>, Error> {
+        match self.rest.first() {
+            Some(word) if token(command, word).is_none() => self.integer(range, reason).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The keys that the next word counts: the ones [`Keys::range`](super::Keys::range) finds, and no others.
+    pub(super) fn keys(&mut self, reason: &'static str) -> Result<&'a [&'a [u8]], Error> {
+        let range = counted(self.rest, reason)?;
+        let keys = &self.rest[range.clone()];
+        self.rest = &self.rest[range.end..];
+        Ok(keys)
+    }
+
+    /// The next word as one of several, in any case.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        choices: &[(&'static str, T)],
+        reason: &'static str,
+    ) -> Result<T, Error> {
         let word = self.word()?;
-        let number = std::str::from_utf8(word).ok().and_then(|text| text.parse().ok());
-        number.filter(|number| range.contains(number)).ok_or_else(|| Error::range(word, reason))
+        let chosen = choices.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
+        chosen.map(|(_, choice)| *choice).ok_or_else(|| Error::argument(word, reason))
     }
 
     /// The next word as one of the command's options; `None` at the end.
@@ -236,6 +263,15 @@ impl<'a> Args<'a> {
         self.rest = &self.rest[1..];
         Ok(Some(token))
     }
+}
+
+/// Where the keys are in `args`, whose first word counts them. What routing, ACL checks and the command itself take
+/// for keys all comes from here.
+pub(super) fn counted(args: &[&[u8]], reason: &'static str) -> Result<Range<usize>, Error> {
+    let (count, words) = args.split_first().ok_or_else(|| Error::argument(b"", reason))?;
+    let most = i64::try_from(words.len()).unwrap_or(i64::MAX);
+    let count = integer::within(count, 1..=most, reason)?;
+    Ok(1..1 + count as usize)
 }
 
 fn token(command: &Command, word: &[u8]) -> Option<&'static str> {
@@ -252,4 +288,128 @@ pub(super) fn exclusive(chosen: &mut Option<&'static str>, word: &'static str) -
     }
     *chosen = Some(word);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::command::{Keys, TABLE};
+    use crate::embedded::Keyspace;
+
+    const NOW: Time = 1_000_000;
+
+    /// Every place in the table for an integer, as a call in which `#` stands for it, and one that is taken.
+    #[rustfmt::skip]
+    const CALLS: &[(&str, &str)] = &[
+        (r#"MODEL.SAVE k {} ONLY # "a" "b""#, "2"),
+        ("MODEL.SAVE k {} IFVERSION #", "7"),
+        ("MODEL.SET k $.a 1 IFVERSION #", "7"),
+        ("MODEL.UPDATE k $.a 1 IFVERSION #", "7"),
+        ("MODEL.APPEND k $.l 1 MAXLEN #", "0"),
+        ("MODEL.APPEND k $.l 1 IFVERSION #", "7"),
+        ("MODEL.INSERT k $.l # 1", "-1"),
+        ("MODEL.REMOVE k $.l 1 COUNT #", "1"),
+        ("MODEL.CUT k $.l # 1", "0"),
+        ("MODEL.CUT k $.l 0 #", "-1"),
+        ("MODEL.POPMIN k $.q #", "1"),
+        ("MODEL.PEEK k $.q #", "1"),
+        ("MODEL.SETOP # k $.l UNION", "1"),
+        ("MODEL.EXEC # k 2 MODEL.GET k", "1"),
+        ("MODEL.EXEC 1 k # MODEL.GET k", "2"),
+        ("MODEL.LOCK lock me PX #", "1000"),
+        ("MODEL.RENEW lock me PX #", "1000"),
+        ("MODEL.TTL SET k PX #", "1000"),
+        ("MODEL.TTL SET k PXAT #", "2000000"),
+        ("MODEL.POLICY SET p: TTL #", "1000"),
+        ("MODEL.POLICY SET p: TTL 1 ABSOLUTE #", "1000"),
+        ("MODEL.POLICY SET p: TTL 1 READ-TOUCH-PCT #", "50"),
+        ("PEXPIRE k #", "1000"),
+        ("PEXPIREAT k #", "2000000"),
+        ("SCAN #", "0"),
+        ("SCAN 0 COUNT #", "1"),
+    ];
+
+    fn answer(call: &str, number: &[u8]) -> Result<crate::Value, Error> {
+        let mut keyspace = Keyspace::default();
+        let document = br#"{"a":1,"l":[1,2],"q":[[1,"x"]]}"#;
+        keyspace.execute(&[b"MODEL.CREATE", b"k", document], NOW).unwrap();
+        for _ in 0..6 {
+            keyspace.execute(&[b"MODEL.INCRBY", b"k", b"$.a", b"1"], NOW).unwrap();
+        }
+        let words: Vec<&[u8]> =
+            call.split(' ').map(|word| if word == "#" { number } else { word.as_bytes() }).collect();
+        keyspace.execute(&words, NOW)
+    }
+
+    fn integers(args: &[Arg]) -> bool {
+        args.iter().any(|arg| match &arg.kind {
+            Kind::Integer | Kind::Millis => true,
+            Kind::Block(parts) | Kind::OneOf(parts) => integers(parts),
+            _ => false,
+        })
+    }
+
+    #[test]
+    fn every_row_that_takes_integers_is_among_the_calls() {
+        let called: BTreeSet<&str> =
+            CALLS.iter().filter_map(|(call, _)| call.split(' ').next()?.strip_prefix("MODEL.")).collect();
+        let missing: Vec<&str> = TABLE.iter().filter(|row| integers(row.args)).map(|row| row.name).collect();
+        assert_eq!(missing.iter().find(|name| !called.contains(*name)), None);
+    }
+
+    #[test]
+    fn the_calls_succeed_with_the_integer_as_a_server_spells_it() {
+        for (call, number) in CALLS {
+            assert!(answer(call, number.as_bytes()).is_ok(), "{call}: {:?}", answer(call, number.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn no_command_takes_an_integer_in_another_spelling() {
+        for (call, number) in CALLS {
+            let (sign, digits) = number.strip_prefix('-').map_or(("", *number), |digits| ("-", digits));
+            for odd in [
+                format!("+{digits}"),
+                format!("{sign}0{digits}"),
+                format!(" {number}"),
+                format!("{number} "),
+                format!("{number}.0"),
+                format!("{number}e0"),
+                "-0".into(),
+                String::new(),
+            ] {
+                assert!(answer(call, odd.as_bytes()).is_err(), "{call} with {odd:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_count_that_a_command_refuses_names_no_keys() {
+        let range = |words: &[&[u8]]| Keys::Counted.range(words);
+        assert_eq!(range(&[b"2", b"a", b"b", b"$"]), 1..3);
+        assert_eq!(range(&[b"2", b"a", b"b"]), 1..3);
+        for odd in
+            ["0", "-1", "3", "+1", "01", "-0", "1 ", "", "x", "9223372036854775807", "18446744073709551617"]
+        {
+            assert_eq!(range(&[odd.as_bytes(), b"a", b"b"]), 0..0, "{odd:?}");
+        }
+        assert_eq!(range(&[]), 0..0);
+        assert_eq!(range(&[b"1"]), 0..0);
+    }
+
+    proptest! {
+        #[test]
+        fn the_keys_that_routing_sees_are_those_that_the_command_takes(
+            count in "[-+ ]?[0-9]{0,2}", keys in proptest::collection::vec("[a-c]", 0..5),
+        ) {
+            let words: Vec<&[u8]> =
+                std::iter::once(count.as_bytes()).chain(keys.iter().map(String::as_bytes)).collect();
+            let taken = Args::new(&words).keys("").unwrap_or_default();
+            prop_assert_eq!(&words[Keys::Counted.range(&words)], taken);
+        }
+    }
 }

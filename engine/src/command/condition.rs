@@ -46,16 +46,15 @@ impl<'a> Condition<'a> {
     /// Takes what follows `WHERE`.
     pub(super) fn take(call: &mut Call<'a>) -> Result<Self, Error> {
         let path = call.args.path()?;
-        let word = call.args.word()?;
-        let operator = match word.to_ascii_uppercase().as_slice() {
-            b"EQ" => Operator::Equal(true),
-            b"NE" => Operator::Equal(false),
-            b"LT" => Operator::Order(Ordering::Less, Ordering::Less),
-            b"LE" => Operator::Order(Ordering::Less, Ordering::Equal),
-            b"GT" => Operator::Order(Ordering::Greater, Ordering::Greater),
-            b"GE" => Operator::Order(Ordering::Greater, Ordering::Equal),
-            _ => return Err(Error::argument(word, "an operator is one of EQ, NE, LT, LE, GT and GE")),
-        };
+        let operators = [
+            ("EQ", Operator::Equal(true)),
+            ("NE", Operator::Equal(false)),
+            ("LT", Operator::Order(Ordering::Less, Ordering::Less)),
+            ("LE", Operator::Order(Ordering::Less, Ordering::Equal)),
+            ("GT", Operator::Order(Ordering::Greater, Ordering::Greater)),
+            ("GE", Operator::Order(Ordering::Greater, Ordering::Equal)),
+        ];
+        let operator = call.args.choice(&operators, "an operator is one of EQ, NE, LT, LE, GT and GE")?;
         let value = call.args.json(0)?;
         if let Operator::Order(..) = operator
             && !matches!(json::kind(&value), Json::Integer | Json::Number | Json::String)

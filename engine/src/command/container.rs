@@ -244,7 +244,7 @@ fn element(which: Option<&[u8]>) -> Result<Option<Step>, Error> {
     if json::kind(which) != Json::Integer {
         return Err(Error::argument(which, "an array is popped by an index, a whole number"));
     }
-    Ok(std::str::from_utf8(which).ok().and_then(|index| index.parse().ok()).map(Step::Index))
+    Ok(json::whole(which).map(Step::Index))
 }
 
 /// The step to a member to pop and, where that is the last one because no name was given, its name.

@@ -35,10 +35,7 @@ pub(super) static EXEC: Command = Command {
 };
 
 fn exec(call: &mut Call<'_>) -> Result<(), Error> {
-    let words = i64::try_from(call.args.len()).unwrap_or(i64::MAX);
-    let count =
-        call.args.integer(1..=words - 1, "EXEC takes the number of keys that follow, at least one")?;
-    let keys = call.args.take(count as usize)?;
+    let keys = call.args.keys("EXEC takes the number of keys that follow, at least one")?;
     let mut operations = Vec::new();
     while !call.args.is_empty() {
         operations.push(operation(call)?);

@@ -28,7 +28,7 @@ impl Lease {
     fn read(document: &Document) -> Result<Self, Error> {
         let root = document.root();
         let member = |name: &str| root.find(&[Step::Name(json::quote(name).into())]).map(Node::text);
-        let number = |name: &str| std::str::from_utf8(&member(name)?).ok()?.parse().ok();
+        let number = |name: &str| json::whole(&member(name)?);
         match (member("token"), number("number"), number("until")) {
             (Some(token), Some(number), Some(until)) => Ok(Self { token: token.into_owned(), number, until }),
             _ => Err(Error::bad_type(&Path::default(), "a lock that MODEL.LOCK made", root.kind())),

@@ -94,17 +94,15 @@ pub enum Keys {
 }
 
 impl Keys {
-    /// Where in the arguments of a call they are, the command's name not counted.
+    /// Where in the arguments of a call they are, the command's name not counted. Behind a count that the command
+    /// refuses there are none.
     pub fn range(self, args: &[&[u8]]) -> std::ops::Range<usize> {
         let range = match self {
             Self::None => 0..0,
             Self::First => 0..1,
             Self::FromTo => 0..2,
             Self::All => 0..args.len(),
-            Self::Counted => {
-                let count = args.first().and_then(|count| std::str::from_utf8(count).ok()?.parse().ok());
-                1..1_usize.saturating_add(count.unwrap_or(0))
-            }
+            Self::Counted => args::counted(args, "").unwrap_or(0..0),
         };
         range.start.min(args.len())..range.end.min(args.len())
     }

@@ -125,20 +125,17 @@ enum Operation {
 fn calc(call: &mut Call<'_>) -> Result<(), Error> {
     let key = call.args.word()?;
     let path = call.args.path()?;
-    let word = call.args.word()?;
-    let operation = match word.to_ascii_uppercase().as_slice() {
-        b"MUL" => Operation::Combine(Operator::Multiply),
-        b"DIV" => Operation::Combine(Operator::Divide),
-        b"FLOORDIV" => Operation::Combine(Operator::DivideDown),
-        b"MOD" => Operation::Combine(Operator::Modulo),
-        b"POW" => Operation::Combine(Operator::Power),
-        b"REPEAT" => Operation::Repeat,
-        b"SHIFT" => Operation::Shift,
-        _ => {
-            let reason = "an operation is one of MUL, DIV, FLOORDIV, MOD, POW, REPEAT and SHIFT";
-            return Err(Error::argument(word, reason));
-        }
-    };
+    let operations = [
+        ("MUL", Operation::Combine(Operator::Multiply)),
+        ("DIV", Operation::Combine(Operator::Divide)),
+        ("FLOORDIV", Operation::Combine(Operator::DivideDown)),
+        ("MOD", Operation::Combine(Operator::Modulo)),
+        ("POW", Operation::Combine(Operator::Power)),
+        ("REPEAT", Operation::Repeat),
+        ("SHIFT", Operation::Shift),
+    ];
+    let reason = "an operation is one of MUL, DIV, FLOORDIV, MOD, POW, REPEAT and SHIFT";
+    let operation = call.args.choice(&operations, reason)?;
     let operand = number(call.args.json(0)?)?;
     call.end()?;
     if matches!(operation, Operation::Repeat | Operation::Shift) && json::kind(&operand) != Json::Integer {
@@ -173,7 +170,7 @@ fn repeated(node: Node<'_>, path: &Path, times: &[u8], room: usize) -> Result<Ve
     };
     let text = node.text();
     let (inside, ends) = (&text[1..text.len() - 1], [text[0], text[text.len() - 1]]);
-    let times = match whole(times) {
+    let times = match json::whole(times) {
         _ if inside.is_empty() => 0,
         Some(times) => usize::try_from(times.max(0)).unwrap_or(usize::MAX),
         None if times.starts_with(b"-") => 0,
@@ -194,7 +191,7 @@ fn repeated(node: Node<'_>, path: &Path, times: &[u8], room: usize) -> Result<Ve
 fn shifted(node: Node<'_>, path: &Path, micros: &[u8]) -> Result<Vec<u8>, Error> {
     let expected = || Error::bad_type(path, "a date-time, ISO 8601 or a number", node.kind());
     let beyond = || Error::range(micros, "the years of a date-time are 1 to 9999");
-    let by = whole(micros).ok_or_else(beyond)?;
+    let by = json::whole(micros).ok_or_else(beyond)?;
     match node {
         Node::Text(text) if node.kind() == Json::String => {
             let text = json::unquote(text);
@@ -207,9 +204,4 @@ fn shifted(node: Node<'_>, path: &Path, micros: &[u8]) -> Result<Vec<u8>, Error>
         }
         _ => Err(expected()),
     }
-}
-
-/// A JSON integer, if it has 64 bits at most.
-fn whole(json: &[u8]) -> Option<i64> {
-    std::str::from_utf8(json).ok()?.parse().ok()
 }

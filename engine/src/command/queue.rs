@@ -211,15 +211,9 @@ pub(super) static PEEK: Command = Command {
 
 /// How many values are asked for, where that is said.
 fn count(call: &mut Call<'_>, command: &'static Command) -> Result<Option<usize>, Error> {
-    let count = match call.args.optional_json(command, 0)? {
-        None => None,
-        Some(text) => {
-            let count = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
-            Some(count.ok_or_else(|| Error::range(&text, "a count is a whole number, at least 0"))?)
-        }
-    };
+    let count = call.args.optional_integer(command, 0..=i64::MAX, "a count is a whole number, at least 0")?;
     call.end()?;
-    Ok(count)
+    Ok(count.map(|count| usize::try_from(count).unwrap_or(usize::MAX)))
 }
 
 fn first(queue: Node<'_>, path: &Path, count: Option<usize>) -> Result<Vec<Vec<u8>>, Error> {

@@ -1,7 +1,7 @@
 //! The deadlines a primary sends along with a replicated command, written and read here only.
 
 use crate::host::{Deadline, Done, Effect};
-use crate::{Error, Time};
+use crate::{Error, Time, integer};
 
 /// A deadline as a primary left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<Replayed>, Error> {
     let word = |word: &[u8]| match word {
         b"-" => Some(Replayed::Keep),
         b"none" => Some(Replayed::Clear),
-        _ => std::str::from_utf8(word).ok()?.parse().ok().map(Replayed::At),
+        _ => integer::parse(word).map(Replayed::At),
     };
     if text.is_empty() {
         return Ok(Vec::new());

@@ -138,10 +138,7 @@ enum Operation {
 }
 
 fn setop(call: &mut Call<'_>) -> Result<(), Error> {
-    let words = i64::try_from(call.args.len()).unwrap_or(i64::MAX);
-    let count =
-        call.args.integer(1..=words - 1, "SETOP takes the number of keys that follow, at least one")?;
-    let keys = call.args.take(count as usize)?;
+    let keys = call.args.keys("SETOP takes the number of keys that follow, at least one")?;
     let mut paths = vec![call.args.path()?];
     while let Some(path) = call.args.optional_path()? {
         paths.push(path);
@@ -149,13 +146,9 @@ fn setop(call: &mut Call<'_>) -> Result<(), Error> {
     if paths.len() != keys.len() {
         return Err(Error::argument(b"", "SETOP takes a path for each of its keys, in their order"));
     }
-    let word = call.args.word()?;
-    let operation = match word.to_ascii_uppercase().as_slice() {
-        b"UNION" => Operation::Union,
-        b"INTER" => Operation::Intersection,
-        b"DIFF" => Operation::Difference,
-        _ => return Err(Error::argument(word, "not UNION, INTER or DIFF")),
-    };
+    let operations =
+        [("UNION", Operation::Union), ("INTER", Operation::Intersection), ("DIFF", Operation::Difference)];
+    let operation = call.args.choice(&operations, "not UNION, INTER or DIFF")?;
     call.end()?;
     let mut result: Vec<Vec<u8>> = Vec::new();
     let mut met: HashSet<Vec<u8>> = HashSet::new();

@@ -1,7 +1,7 @@
 //! The server's own key commands that a package and its tests need, with the server's replies.
 
 use super::{Keyspace, glob};
-use crate::{Error, Time, Value};
+use crate::{Error, Time, Value, integer};
 
 /// Answers `words` if they are one of the server's own commands.
 pub(super) fn execute(keyspace: &mut Keyspace, words: &[&[u8]], now: Time) -> Option<Result<Value, Error>> {
@@ -79,7 +79,7 @@ fn pexpireat(keyspace: &mut Keyspace, args: &[&[u8]], now: Time) -> Result<Value
 }
 
 fn expire_at(keyspace: &mut Keyspace, args: &[&[u8]], from: Time, now: Time) -> Result<Value, Error> {
-    let at = number::<i64>(args[1]).and_then(|number| number.checked_add(from));
+    let at = integer::parse(args[1]).and_then(|number| number.checked_add(from));
     let at = at.ok_or_else(|| refusal(NO_INTEGER))?;
     if !keyspace.slots.contains_key(args[0]) {
         return Ok(integer(0));
@@ -135,13 +135,14 @@ fn copy(keyspace: &mut Keyspace, args: &[&[u8]], _now: Time) -> Result<Value, Er
 /// From the youngest key back, so that a walk comes to its end however many keys are added meanwhile. The cursor is
 /// the number of the key looked at last: whatever comes and goes, the keys before it are those still to come.
 fn scan(keyspace: &mut Keyspace, args: &[&[u8]], _now: Time) -> Result<Value, Error> {
-    let cursor: u64 = number(args[0]).ok_or_else(|| refusal("invalid cursor"))?;
+    let cursor = integer::parse(args[0]).and_then(|cursor| u64::try_from(cursor).ok());
+    let cursor = cursor.ok_or_else(|| refusal("invalid cursor"))?;
     let (mut pattern, mut count) = (None, 10);
     for option in args[1..].chunks(2) {
         match option {
             [name, value] if name.eq_ignore_ascii_case(b"MATCH") => pattern = Some(*value),
             [name, value] if name.eq_ignore_ascii_case(b"COUNT") => {
-                count = number::<i64>(value).ok_or_else(|| refusal(NO_INTEGER))?;
+                count = integer::parse(value).ok_or_else(|| refusal(NO_INTEGER))?;
                 if count < 1 {
                     return Err(refusal("syntax error"));
                 }
@@ -163,10 +164,6 @@ fn scan(keyspace: &mut Keyspace, args: &[&[u8]], _now: Time) -> Result<Value, Er
 }
 
 const NO_INTEGER: &str = "value is not an integer or out of range";
-
-fn number<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
 
 /// An error in the server's words.
 fn refusal(message: &str) -> Error {

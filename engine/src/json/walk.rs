@@ -48,6 +48,11 @@ pub fn kind(text: &[u8]) -> Kind {
     }
 }
 
+/// The integer that canonical text is, if it has 64 bits at most.
+pub(crate) fn whole(text: &[u8]) -> Option<i64> {
+    (kind(text) == Kind::Integer).then(|| std::str::from_utf8(text).ok()?.parse().ok()).flatten()
+}
+
 /// Where the value that starts at `at` ends.
 pub fn skip(text: &[u8], at: usize) -> usize {
     match text.get(at) {
