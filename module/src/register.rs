@@ -6,7 +6,7 @@ use rapyer_engine::Groups;
 use rapyer_engine::command::{Access, Command, Entry, Keys, TABLE, entries};
 use redis_module::raw;
 
-use crate::ffi::{Commands, Context, Description, FindKeys, KeySpec, Positions};
+use crate::ffi::{Commands, Context, Description, FindKeys, KeySpec, Positions, Word};
 use crate::replay;
 
 /// The ACL category of all our commands.
@@ -31,12 +31,12 @@ fn client_command(commands: Commands<'_>, entry: Entry) -> Result<(), String> {
     let Entry { command, twin } = entry;
     let row = TABLE.iter().position(|row| std::ptr::eq(*row, command)).ok_or("a row is not in the table")?;
     let name = entry.name().to_ascii_lowercase();
-    let flags = flags(command.access);
+    let flags = flags(command);
     match command.subcommand {
-        None => commands.row(row, twin, &name, flags, positions(command))?,
+        None => commands.row(row, twin, &name, &flags, positions(command))?,
         Some(subcommand) => {
             let subcommand = subcommand.to_ascii_lowercase();
-            commands.subcommand(row, &name, &subcommand, flags, positions(command))?;
+            commands.subcommand(row, &name, &subcommand, &flags, positions(command))?;
         }
     }
     let name = entry.full_name();
@@ -63,14 +63,28 @@ fn container(commands: Commands<'_>, entry: Entry) -> Result<(), String> {
     commands.categorize(&name, "slow", CATEGORY)
 }
 
-fn flags(access: Access) -> &'static str {
-    match access {
+fn flags(command: &Command) -> String {
+    let access = match command.access {
         // A refresh is the server's own doing, as expiry is: what a client asks for is a read.
         Access::Read | Access::Inspect => "readonly",
         Access::Grow => "write deny-oom",
         Access::Write => "write",
         Access::Configure => "write admin",
-    }
+    };
+    if finds_own_keys(command) { format!("{access} getkeys-api") } else { access.to_owned() }
+}
+
+/// Whether the server asks the command's callback where the keys of a call are: a cluster routes by these answers
+/// or by a range of positions, never by key specs, and a range cannot follow a count.
+pub(crate) fn finds_own_keys(command: &Command) -> bool {
+    command.keys == Keys::Counted
+}
+
+/// The positions of the keys in a call, the command's name at 0, and what the command does to them.
+pub(crate) fn key_positions(command: &Command, words: &[Word<'_>]) -> (Vec<usize>, u32) {
+    let first = first_key(command) as usize;
+    let args: Vec<&[u8]> = words.iter().skip(first).map(|word| word.bytes()).collect();
+    (command.keys.range(&args).map(|at| first + at).collect(), key_flags(command))
 }
 
 fn categories(access: Access) -> &'static str {
@@ -99,15 +113,9 @@ fn key_specs(command: &Command) -> Vec<KeySpec> {
 
 /// What the command does to its keys, which is what an ACL's key permissions look at: whether it tells what is
 /// there, and one of inserting, updating and deleting.
-fn key_flags(command: &Command) -> u32 {
+pub(crate) fn key_flags(command: &Command) -> u32 {
     if command.access == Access::Read {
         return raw::REDISMODULE_CMD_KEY_RO | raw::REDISMODULE_CMD_KEY_ACCESS;
-    }
-    if command.keys == Keys::Counted {
-        // A batch may do anything to them.
-        return raw::REDISMODULE_CMD_KEY_RW
-            | raw::REDISMODULE_CMD_KEY_ACCESS
-            | raw::REDISMODULE_CMD_KEY_UPDATE;
     }
     let groups = command.groups | command.special.map_or(Groups::empty(), |(_, groups)| groups);
     if groups == Groups::DELETE {
@@ -120,11 +128,7 @@ fn key_flags(command: &Command) -> u32 {
     } else {
         raw::REDISMODULE_CMD_KEY_UPDATE
     };
-    let told = if groups.intersects(Groups::LOOKING | Groups::ARITHMETIC) {
-        raw::REDISMODULE_CMD_KEY_ACCESS
-    } else {
-        0
-    };
+    let told = if command.tells { raw::REDISMODULE_CMD_KEY_ACCESS } else { 0 };
     raw::REDISMODULE_CMD_KEY_RW | effect | told
 }
 
@@ -136,7 +140,7 @@ fn first_key(command: &Command) -> i32 {
 fn positions(command: &Command) -> Positions {
     let first = first_key(command);
     match command.keys {
-        // Where a count says how many there are, only the key spec can tell.
+        // Where a count says how many there are, the callback tells.
         Keys::None | Keys::Counted => (0, 0, 0),
         Keys::First => (first, first, 1),
         Keys::FromTo => (first, first + 1, 1),

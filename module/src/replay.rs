@@ -7,8 +7,8 @@ use std::ffi::CStr;
 use rapyer_engine::command::{Entry, TABLE};
 use rapyer_engine::{Error, Time, integer};
 
-use crate::ffi::{Answer, Context, Handler, Key, Mode, Positions, Word};
-use crate::{datatype, host, policies};
+use crate::ffi::{Answer, Context, FindPositions, Handler, Key, Mode, Positions, Word};
+use crate::{datatype, host, policies, register};
 
 /// `MODEL._APPLY now deadlines NAME|SUBCOMMAND arg …`: one write.
 pub(crate) const APPLY: &CStr = c"MODEL._APPLY";
@@ -21,8 +21,8 @@ pub(crate) struct Internal {
     pub(crate) flags: &'static str,
     pub(crate) positions: Positions,
     pub(crate) run: Handler,
-    /// The positions of keys, where they depend on the words.
-    pub(crate) keys: fn(&[Word<'_>]) -> Vec<usize>,
+    /// Finds the keys where their positions depend on the words.
+    pub(crate) keys: FindPositions,
 }
 
 pub(crate) static COMMANDS: [Internal; 4] = [
@@ -38,21 +38,21 @@ pub(crate) static COMMANDS: [Internal; 4] = [
         flags: "write",
         positions: (1, -1, 2),
         run: |context, words, answer| obeying(context, words, answer, expire_at),
-        keys: |_| Vec::new(),
+        keys: |_| (Vec::new(), 0),
     },
     Internal {
         name: "model._load",
         flags: "write",
         positions: (1, 1, 1),
         run: |context, words, answer| obeying(context, words, answer, load),
-        keys: |_| Vec::new(),
+        keys: |_| (Vec::new(), 0),
     },
     Internal {
         name: "model._policies",
         flags: "write",
         positions: (0, 0, 0),
         run: |context, words, answer| obeying(context, words, answer, set_policies),
-        keys: |_| Vec::new(),
+        keys: |_| (Vec::new(), 0),
     },
 ];
 
@@ -90,13 +90,13 @@ fn apply(context: Context<'_>, words: &[Word<'_>]) -> Result<(), Error> {
 /// The position of a command's name in `_APPLY`, and behind it its arguments.
 const APPLIED: usize = 3;
 
-fn applied_keys(words: &[Word<'_>]) -> Vec<usize> {
+fn applied_keys(words: &[Word<'_>]) -> (Vec<usize>, u32) {
     let Some(entry) = words.get(APPLIED).and_then(|name| named(name.bytes())) else {
-        return Vec::new();
+        return (Vec::new(), 0);
     };
     let first = APPLIED + 1;
     let args: Vec<&[u8]> = words[first..].iter().map(|word| word.bytes()).collect();
-    entry.command.keys.range(&args).map(|at| first + at).collect()
+    (entry.command.keys.range(&args).map(|at| first + at).collect(), register::key_flags(entry.command))
 }
 
 /// The row of `APPEND` or `TTL|SET`.

@@ -10,6 +10,7 @@ pub(super) static EXEC: Command = Command {
     subcommand: None,
     summary: "Runs several commands on documents as one: all of them, or none.",
     access: Access::Grow,
+    tells: true,
     // Each operation belongs to its own.
     groups: Groups::empty(),
     special: None,

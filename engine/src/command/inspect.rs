@@ -13,6 +13,7 @@ pub(super) static LEN: Command = Command {
     subcommand: None,
     summary: "Counts the elements of an array, the members of an object or the characters of a string.",
     access: Access::Read,
+    tells: true,
     groups: Groups::READ,
     special: None,
     keys: Keys::First,
@@ -34,6 +35,7 @@ pub(super) static TYPE: Command = Command {
     subcommand: None,
     summary: "Tells the type of a value.",
     access: Access::Read,
+    tells: true,
     groups: Groups::READ,
     special: None,
     keys: Keys::First,
@@ -55,6 +57,7 @@ pub(super) static KEYS: Command = Command {
     subcommand: None,
     summary: "Lists the names of an object's members.",
     access: Access::Read,
+    tells: true,
     groups: Groups::READ,
     special: None,
     keys: Keys::First,
@@ -102,6 +105,7 @@ pub(super) static CONTAINS: Command = Command {
     summary: "Tells whether an array has an element, an object a member of a name, a string a text; without either \
               whether there is a value at all.",
     access: Access::Read,
+    tells: true,
     groups: Groups::READ,
     special: None,
     keys: Keys::First,
@@ -160,6 +164,7 @@ pub(super) static EXPECT: Command = Command {
     summary: "Fails where the value at a path is not the one that is expected, or without one where there is none; in \
               a batch, so does the batch.",
     access: Access::Read,
+    tells: true,
     // A condition, not a use of the document.
     groups: Groups::empty(),
     special: None,

@@ -40,6 +40,9 @@ pub struct Command {
     /// One line, for the reference and `COMMAND DOCS`.
     pub summary: &'static str,
     pub access: Access,
+    /// Whether its reply or a condition tells something of the values that are there, so that its caller must be
+    /// allowed to read the key. Lengths, types and the presence of names are told to whoever may write.
+    pub tells: bool,
     /// Its action groups.
     pub groups: Groups,
     /// The case in which its action groups are others, in words, and those.

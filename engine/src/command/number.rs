@@ -18,6 +18,7 @@ pub(super) static INCRBY: Command = Command {
     subcommand: None,
     summary: "Adds to a number: exactly for integers, as doubles otherwise.",
     access: Access::Grow,
+    tells: true,
     groups: Groups::UPDATE.union(Groups::ARITHMETIC),
     special: None,
     keys: Keys::First,
@@ -87,6 +88,7 @@ pub(super) static CALC: Command = Command {
     summary: "Computes with the value at a path as Python does: MUL, DIV, FLOORDIV, MOD and POW a number, REPEAT a \
               string or an array, SHIFT a date-time, ISO 8601 or the seconds since the epoch, by microseconds.",
     access: Access::Grow,
+    tells: true,
     groups: Groups::UPDATE.union(Groups::ARITHMETIC),
     special: Some(("for REPEAT", Groups::UPDATE)),
     keys: Keys::First,

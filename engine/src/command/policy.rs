@@ -13,6 +13,7 @@ const FAMILY: Command = Command {
     subcommand: None,
     summary: "",
     access: Access::Inspect,
+    tells: false,
     groups: Groups::empty(),
     special: None,
     keys: Keys::None,

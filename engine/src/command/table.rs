@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn rows_agree_with_themselves() {
         for entry in entries() {
-            let Command { access, keys, groups, args, norefresh, .. } = entry.command;
+            let Command { access, tells, keys, groups, args, norefresh, .. } = entry.command;
             let first_key = args.iter().position(|arg| matches!(arg.kind, Kind::Key));
             let place = match keys {
                 Keys::None => None,
@@ -248,6 +248,8 @@ mod tests {
                 first_key.is_some_and(|at| args[at].multiple),
                 matches!(keys, Keys::All | Keys::Counted)
             );
+            let looks = groups.intersects(Groups::LOOKING | Groups::ARITHMETIC);
+            assert!(*tells || !looks && *access != Access::Read, "{}", entry.name());
             assert!(!norefresh || groups.intersects(Groups::REFRESHABLE), "{}", entry.name());
             assert_eq!(
                 access.writes(),

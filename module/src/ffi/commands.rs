@@ -10,10 +10,13 @@ use redis_module::raw;
 use super::context::{Context, Word};
 use super::guard::guarded;
 use super::reply::Answer;
-use crate::{host, replay};
+use crate::{host, register, replay};
 
 /// What runs a command: the words as the client sent them, and where the reply goes.
 pub(crate) type Handler = fn(Context<'_>, &[Word<'_>], &mut Answer<'_>) -> Result<(), Error>;
+
+/// Finds the positions of a call's keys, counted from the command's name, and the server's flags for them.
+pub(crate) type FindPositions = fn(&[Word<'_>]) -> (Vec<usize>, u32);
 
 type Callback =
     unsafe extern "C" fn(*mut raw::RedisModuleCtx, *mut *mut raw::RedisModuleString, c_int) -> c_int;
@@ -25,8 +28,11 @@ extern "C" fn row<const ROW: usize, const TWIN: bool>(
     count: c_int,
 ) -> c_int {
     let entry = Entry { command: TABLE[ROW], twin: TWIN };
-    // SAFETY: the server passes the context and the arguments of this call.
+    // SAFETY: the server passes the context and the arguments of this call, which may ask for the keys only.
     unsafe {
+        if register::finds_own_keys(entry.command) && asks_for_keys(context) {
+            return tell_keys(context, words, count, |words| register::key_positions(entry.command, words));
+        }
         answer(context, words, count, |context, words, answer| host::run(entry, context, words, answer))
     }
 }
@@ -40,12 +46,37 @@ extern "C" fn internal<const AT: usize>(
     let command = &replay::COMMANDS[AT];
     // SAFETY: the server passes the context and the arguments of this call, which may ask for the keys only.
     unsafe {
-        if server!(RedisModule_IsKeysPositionRequest(context)) == 0 {
-            return answer(context, words, count, command.run);
+        if asks_for_keys(context) {
+            return tell_keys(context, words, count, command.keys);
         }
-        let positions = guarded(|| (command.keys)(Word::arguments(words, count))).unwrap_or_default();
+        answer(context, words, count, command.run)
+    }
+}
+
+/// # Safety
+/// The context is that of a command's callback.
+unsafe fn asks_for_keys(context: *mut raw::RedisModuleCtx) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { server!(RedisModule_IsKeysPositionRequest(context)) != 0 }
+}
+
+/// Tells the server where the keys of a call are, and what the command does to them.
+///
+/// # Safety
+/// The arguments are those of a command's callback that asks for keys.
+unsafe fn tell_keys(
+    context: *mut raw::RedisModuleCtx,
+    words: *mut *mut raw::RedisModuleString,
+    count: c_int,
+    find: impl FnOnce(&[Word<'_>]) -> (Vec<usize>, u32),
+) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        // Without keys the call is checked and routed as one that touches none, and the command refuses it.
+        let (positions, flags) =
+            guarded(|| find(Word::arguments(words, count))).unwrap_or_else(|_| (Vec::new(), 0));
         for position in positions {
-            server!(RedisModule_KeyAtPos(context, position as c_int));
+            server!(RedisModule_KeyAtPosWithFlags(context, position as c_int, flags as c_int));
         }
     }
     raw::REDISMODULE_OK as c_int

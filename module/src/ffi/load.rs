@@ -66,7 +66,7 @@ fn missing() -> Option<&'static str> {
     let functions = first_missing![
         RedisModule_Alloc RedisModule_Realloc RedisModule_Free RedisModule_MallocSize
         RedisModule_CreateCommand RedisModule_CreateSubcommand RedisModule_GetCommand
-        RedisModule_SetCommandInfo RedisModule_IsKeysPositionRequest RedisModule_KeyAtPos
+        RedisModule_SetCommandInfo RedisModule_IsKeysPositionRequest RedisModule_KeyAtPosWithFlags
         RedisModule_SetModuleOptions RedisModule_GetServerInfo
         RedisModule_ServerInfoGetFieldC RedisModule_FreeServerInfo RedisModule_GetContextFlags RedisModule_AvoidReplicaTraffic
         RedisModule_Milliseconds RedisModule_GetSelectedDb RedisModule_Log

@@ -26,7 +26,7 @@ mod reply;
 mod value;
 
 pub(crate) use cell::ServerCell;
-pub(crate) use commands::{Commands, Description, FindKeys, Handler, KeySpec, Positions};
+pub(crate) use commands::{Commands, Description, FindKeys, FindPositions, Handler, KeySpec, Positions};
 pub(crate) use context::{Audience, Context, Text, Word};
 pub(crate) use events::{call_later, subscribe};
 pub(crate) use key::{Key, Mode};
