@@ -34,6 +34,8 @@ pub enum Error {
     WrongType,
     /// The client may not run this command, or not on these keys.
     NoPermission { command: String },
+    /// The client may not write keys of this prefix, so it may not set their policy.
+    NoPrefixPermission { prefix: String },
     /// What kept an operation of a batch, counted from one, from succeeding, and so all of them.
     Operation { number: usize, name: String, error: Box<Error> },
     /// Wrong number of arguments; `command` as the server prints it.
@@ -83,7 +85,7 @@ impl Error {
             Self::Stale { .. } | Self::Changed { .. } => "STALE",
             Self::BadArgument { .. } => "BADARG",
             Self::WrongType => "WRONGTYPE",
-            Self::NoPermission { .. } => "NOPERM",
+            Self::NoPermission { .. } | Self::NoPrefixPermission { .. } => "NOPERM",
             Self::Operation { error, .. } => error.prefix(),
             Self::Arity { .. } | Self::Unknown { .. } => "ERR",
             Self::Internal { .. } => "INTERNAL",
@@ -130,6 +132,13 @@ impl Error {
             }
             Self::NoPermission { command } => {
                 write!(f, "this user has no permissions to run '{command}' on its keys")
+            }
+            Self::NoPrefixPermission { prefix } => {
+                write!(
+                    f,
+                    "this user has no permissions to write keys of prefix '{}'",
+                    printable(prefix.as_bytes())
+                )
             }
             Self::Operation { number, name, error } => {
                 write!(f, "operation {number} ({name}): ")?;

@@ -23,6 +23,12 @@ pub trait Host {
         Ok(())
     }
 
+    /// Whether the client may set the lifetime of every key that starts with `prefix`. A host without permissions
+    /// lets everybody.
+    fn permits_prefix(&mut self, _prefix: &[u8]) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// The document under `key`, looked up for reading. `WRONGTYPE` for a key of another type.
     fn read(&mut self, key: &[u8]) -> Result<Option<&Document>, Error>;
 

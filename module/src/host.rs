@@ -1,15 +1,15 @@
 //! One command of a client: the engine runs it over the server's keyspace, and what it did becomes effects here.
 
-use std::cell::{Ref, RefMut};
 use std::ffi::CStr;
 use std::ptr;
+use std::rc::Rc;
 
 use rapyer_engine::command::{Access, Entry, execute, replay};
 use rapyer_engine::{Deadline, Discard, Document, Done, Effect, Error, Host, Policies, Time, Touched};
 use smallvec::SmallVec;
 
 use crate::faults;
-use crate::ffi::{Answer, Audience, Context, Key, Mode, Text, Word};
+use crate::ffi::{Answer, Audience, Caller, Context, Key, Mode, Text, Word};
 use crate::policies;
 use crate::replay::{APPLY, EXPIREAT};
 
@@ -55,12 +55,6 @@ enum Part {
     Replay,
 }
 
-/// The policies of the selected database: commands that set them have them alone.
-enum Table {
-    Shared(Ref<'static, Policies>),
-    Exclusive(RefMut<'static, Policies>),
-}
-
 /// The server's selected database, for one command.
 struct Server<'c> {
     context: Context<'c>,
@@ -70,7 +64,11 @@ struct Server<'c> {
     now: Time,
     access: Access,
     part: Part,
-    policies: Table,
+    /// The policies of the selected database as the command found them. Others' code that runs on the way may set
+    /// new ones, so nothing of the table itself stays borrowed.
+    policies: Rc<Policies>,
+    /// Who calls, once that has been asked.
+    caller: Option<Caller<'c>>,
     /// The key in use and the place of its argument. There is never a second one: two handles on one key, named
     /// twice, would outlive each other's value.
     open: Option<(usize, Key<'c>)>,
@@ -87,12 +85,8 @@ impl<'c> Server<'c> {
         access: Access,
         part: Part,
     ) -> Self {
-        let database = context.database();
-        let policies = match access {
-            Access::Configure => Table::Exclusive(policies::of_mut(database)),
-            _ => Table::Shared(policies::of(database)),
-        };
-        Self { context, words, args, now, access, part, policies, open: None, last: 0 }
+        let policies = policies::of(context.database());
+        Self { context, words, args, now, access, part, policies, caller: None, open: None, last: 0 }
     }
 
     /// The place of the argument that is this very key.
@@ -127,6 +121,10 @@ impl<'c> Server<'c> {
         Ok(&mut self.open.as_mut().expect("it was just opened").1)
     }
 
+    fn caller(&mut self) -> &Caller<'c> {
+        self.caller.get_or_insert_with(|| Caller::of(self.context))
+    }
+
     /// Carries out what was decided about a key's deadline.
     fn move_deadline(&mut self, touched: &Touched<'_>) {
         let deadline = match touched.deadline {
@@ -134,9 +132,10 @@ impl<'c> Server<'c> {
             Deadline::Move { to, .. } => Some(to),
             Deadline::Clear => None,
         };
-        self.key(touched.key, Mode::Again)
-            .expect("a key that was touched holds a document")
-            .set_deadline(deadline);
+        // Others' code has run since where the document was created: it may have gone again.
+        if let Ok(key) = self.key(touched.key, Mode::Again) {
+            key.set_deadline(deadline);
+        }
     }
 
     /// Replicates the command once: as it came, with the time and the deadlines it got here.
@@ -219,10 +218,19 @@ impl Host for Server<'_> {
 
     fn permits(&mut self, words: &[&[u8]]) -> Result<(), Error> {
         let first = self.place(words[0]);
-        if self.part == Part::Replay || self.context.permits(&self.words[first..first + words.len()]) {
+        let call = &self.words[first..first + words.len()];
+        if self.part == Part::Replay || self.caller().may_run(call) {
             return Ok(());
         }
         Err(Error::NoPermission { command: String::from_utf8_lossy(words[0]).into_owned() })
+    }
+
+    fn permits_prefix(&mut self, prefix: &[u8]) -> Result<(), Error> {
+        let word = self.word(prefix);
+        if self.part == Part::Replay || self.caller().may_write(word) {
+            return Ok(());
+        }
+        Err(Error::NoPrefixPermission { prefix: String::from_utf8_lossy(prefix).into_owned() })
     }
 
     fn read(&mut self, key: &[u8]) -> Result<Option<&Document>, Error> {
@@ -235,7 +243,9 @@ impl Host for Server<'_> {
     }
 
     fn insert(&mut self, key: &[u8], document: Document) -> Result<(), Error> {
-        self.key(key, Mode::Write)?.set(document);
+        if !self.key(key, Mode::Write)?.set(document) {
+            self.open = None;
+        }
         Ok(())
     }
 
@@ -250,21 +260,18 @@ impl Host for Server<'_> {
     }
 
     fn policies(&self) -> &Policies {
-        match &self.policies {
-            Table::Shared(policies) => policies,
-            Table::Exclusive(policies) => policies,
-        }
+        &self.policies
     }
 
     fn policies_mut(&mut self) -> &mut Policies {
-        match &mut self.policies {
-            Table::Exclusive(policies) => policies,
-            Table::Shared(_) => panic!("a command that sets policies says so in its row"),
-        }
+        Rc::make_mut(&mut self.policies)
     }
 
     fn finish(&mut self, done: &Done<'_>) {
         faults::at("end");
+        if done.policies_changed {
+            policies::set(self.context.database(), Rc::clone(&self.policies));
+        }
         for touched in done.touched {
             self.move_deadline(touched);
         }

@@ -20,8 +20,10 @@ fn on_load(context: Context<'_>) -> Result<(), String> {
     if !ffi::create_type(context) {
         return Err("another module has a data type of the same name".into());
     }
+    register::commands(context)?;
+    // Last: a server that refuses the module after this would go on calling it.
     if !ffi::subscribe(context) {
         return Err("the server does not offer the events of loading and forking".into());
     }
-    register::commands(context)
+    Ok(())
 }

@@ -3,9 +3,9 @@
 //! Snapshots carry them beside the keys. A rewritten append-only file without a snapshot in it does not, so they
 //! are written once more behind every rewrite.
 
-use std::cell::{Ref, RefMut};
 use std::collections::BTreeMap;
 use std::ffi::CStr;
+use std::rc::Rc;
 
 use rapyer_engine::{Error, Policies};
 
@@ -18,41 +18,44 @@ pub(crate) const POLICIES: &CStr = c"MODEL._POLICIES";
 const PAUSE_POLL_MS: i64 = 100;
 
 static TABLES: ServerCell<Tables> =
-    ServerCell::new(Tables { by_database: BTreeMap::new(), none: Policies::new(), incoming: None });
+    ServerCell::new(Tables { by_database: BTreeMap::new(), none: None, incoming: None });
 
 #[derive(Debug)]
 struct Tables {
-    by_database: BTreeMap<i32, Policies>,
-    /// What a database without policies has.
-    none: Policies,
+    by_database: BTreeMap<i32, Rc<Policies>>,
+    /// What databases without policies share, from its first use on.
+    none: Option<Rc<Policies>>,
     /// What a replica is being sent while it goes on serving what it has.
-    incoming: Option<BTreeMap<i32, Policies>>,
+    incoming: Option<BTreeMap<i32, Rc<Policies>>>,
 }
 
 impl Tables {
     /// The databases that have or had policies: the count of changes lives on.
     fn used(&self) -> impl Iterator<Item = (i32, &Policies)> {
-        let used = |policies: &&Policies| **policies != self.none;
+        let unused = Policies::new();
         self.by_database
             .iter()
-            .map(|(database, policies)| (*database, policies))
-            .filter(move |(_, policies)| used(policies))
+            .map(|(database, policies)| (*database, &**policies))
+            .filter(move |(_, policies)| **policies != unused)
     }
 }
 
-/// The policies of a database.
-pub(crate) fn of(database: i32) -> Ref<'static, Policies> {
-    Ref::map(TABLES.borrow(), |tables| tables.by_database.get(&database).unwrap_or(&tables.none))
+/// The policies of a database, as they are now: what others set meanwhile is another table.
+pub(crate) fn of(database: i32) -> Rc<Policies> {
+    let tables = &mut *TABLES.borrow_mut();
+    match tables.by_database.get(&database) {
+        Some(policies) => Rc::clone(policies),
+        None => Rc::clone(tables.none.get_or_insert_default()),
+    }
 }
 
-/// The same, to change them.
-pub(crate) fn of_mut(database: i32) -> RefMut<'static, Policies> {
-    RefMut::map(TABLES.borrow_mut(), |tables| tables.by_database.entry(database).or_default())
+pub(crate) fn set(database: i32, policies: Rc<Policies>) {
+    TABLES.borrow_mut().by_database.insert(database, policies);
 }
 
 /// Puts a saved table in the place of a database's policies.
 pub(crate) fn replace(database: i32, payload: &[u8]) -> Result<(), Error> {
-    let policies = Policies::from_bytes(payload)?;
+    let policies = Rc::new(Policies::from_bytes(payload)?);
     let tables = &mut *TABLES.borrow_mut();
     tables.incoming.as_mut().unwrap_or(&mut tables.by_database).insert(database, policies);
     Ok(())

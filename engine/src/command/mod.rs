@@ -32,6 +32,7 @@ use crate::{Document, Error, Groups, Header, Path, Reply, Time, lifetime};
 
 /// A row of the table.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "the columns of a table are independent of each other")]
 pub struct Command {
     /// Without the `MODEL.` prefix: `APPEND`.
     pub name: &'static str,

@@ -90,6 +90,7 @@ fn set(call: &mut Call<'_>) -> Result<(), Error> {
     {
         return Err(Error::range(absolute.to_string().as_bytes(), "ABSOLUTE is at least the TTL"));
     }
+    call.host.permits_prefix(prefix)?;
     let exists = call.host.policies().get(prefix).is_some();
     if matches!((exists, condition), (true, Some("NX")) | (false, Some("XX"))) {
         call.reply.null();
@@ -157,6 +158,7 @@ pub(super) static DEL: Command = Command {
 
 fn del(call: &mut Call<'_>) -> Result<(), Error> {
     let prefix = call.args.word()?;
+    call.host.permits_prefix(prefix)?;
     let removed = call.host.policies_mut().remove(prefix);
     if removed {
         call.change_policies();

@@ -80,36 +80,6 @@ impl Context<'_> {
         unsafe { server!(RedisModule_AvoidReplicaTraffic()) != 0 }
     }
 
-    /// Whether the client's user may run this command on these keys. Who has no user may do anything.
-    pub(crate) fn permits(self, words: &[Word<'_>]) -> bool {
-        // SAFETY: the context and the words are alive, `Word` is the server's own pointer; name and user are ours
-        // to free. The server reads the words only. A script runs as the user of its caller; outside of one, a
-        // client without a user, which is another module's, must not be asked for its name directly.
-        unsafe {
-            let name = if self.has(raw::REDISMODULE_CTX_FLAGS_LUA) {
-                server!(RedisModule_GetCurrentUserName(self.raw))
-            } else {
-                let client = server!(RedisModule_GetClientId(self.raw));
-                server!(RedisModule_GetClientUserNameById(self.raw, client))
-            };
-            if name.is_null() {
-                return true;
-            }
-            let user = server!(RedisModule_GetModuleUserFromUserName(name));
-            server!(RedisModule_FreeString(self.raw, name));
-            if user.is_null() {
-                return false;
-            }
-            let status = server!(RedisModule_ACLCheckCommandPermissions(
-                user,
-                words.as_ptr().cast_mut().cast(),
-                words.len() as c_int
-            ));
-            server!(RedisModule_FreeModuleUser(user));
-            status as isize == raw::REDISMODULE_OK
-        }
-    }
-
     /// Replicates a command in place of the one that runs.
     pub(crate) fn replicate(self, command: &CStr, words: &[Word<'_>], audience: Audience) {
         let format = match audience {

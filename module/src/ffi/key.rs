@@ -1,7 +1,6 @@
 //! An open key.
 
 use std::ffi::c_int;
-use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr;
 
@@ -25,12 +24,13 @@ pub(crate) enum Mode {
 /// The document's allocation belongs to the server. While a key is open for writing the document may move;
 /// closing tells the server where it is now, also when a panic unwinds.
 pub(crate) struct Key<'c> {
+    context: Context<'c>,
+    name: Word<'c>,
     raw: *mut raw::RedisModuleKey,
     mode: Mode,
     document: Option<ManuallyDrop<Document>>,
     /// The allocation as the server knows it.
     known: Opaque,
-    life: PhantomData<Context<'c>>,
 }
 
 impl<'c> Key<'c> {
@@ -44,7 +44,7 @@ impl<'c> Key<'c> {
         // SAFETY: context and name are alive. The server opens nothing, null, when a key to read is missing.
         unsafe {
             let raw = server!(RedisModule_OpenKey(context.raw(), name.raw(), flags as c_int));
-            let mut key = Self { raw, mode, document: None, known: ptr::null_mut(), life: PhantomData };
+            let mut key = Self { context, name, raw, mode, document: None, known: ptr::null_mut() };
             if raw.is_null() {
                 return Ok(key);
             }
@@ -74,18 +74,33 @@ impl<'c> Key<'c> {
     }
 
     /// Puts a document under the key, which is open for writing; whatever was there, its deadline too, is gone.
-    pub(crate) fn set(&mut self, document: Document) {
-        self.give_back();
+    ///
+    /// The server tells subscribers of the new key on the way, and one of them may delete or replace it. Then this is
+    /// false, and the key is not open any more.
+    pub(crate) fn set(&mut self, document: Document) -> bool {
+        self.delete();
         let document = value::into_raw(document);
-        // SAFETY: the key is open; on success the server owns the allocation, and has freed the one before.
+        let unlinked = value::unlinked();
+        // SAFETY: the key is open; on success the server owns the allocation.
         unsafe {
             let status = server!(RedisModule_ModuleTypeSetValue(self.raw, value::document_type(), document));
             if status as isize != raw::REDISMODULE_OK {
                 drop(value::from_raw(document));
                 panic!("the key is not open for writing");
             }
+            if value::unlinked() != unlinked && !self.still_holds(document) {
+                // The handle points to what the subscriber freed. Closing it would look there, so it stays open.
+                self.raw = ptr::null_mut();
+                return false;
+            }
             self.lend(document);
         }
+        true
+    }
+
+    /// Whether the key, looked up again, holds this very document.
+    fn still_holds(&self, document: Opaque) -> bool {
+        Self::open(self.context, self.name, Mode::Again).is_ok_and(|key| key.known == document)
     }
 
     /// Deletes the key, which is open for writing; whether it held a document.

@@ -82,6 +82,9 @@ fn missing() -> Option<&'static str> {
         RedisModule_LoadStringBuffer RedisModule_IsIOError RedisModule_LogIOError RedisModule_EmitAOF
         RedisModule_DigestAddLongLong RedisModule_DigestAddStringBuffer RedisModule_DigestEndSequence
         RedisModule_DefragAlloc RedisModule_DefragCursorGet RedisModule_DefragCursorSet
+        RedisModule_GetClientId RedisModule_GetClientUserNameById RedisModule_GetCurrentUserName
+        RedisModule_GetModuleUserFromUserName RedisModule_FreeModuleUser RedisModule_ACLCheckCommandPermissions
+        RedisModule_ACLCheckKeyPermissions RedisModule_ACLAddLogEntry RedisModule_Call RedisModule_FreeCallReply
         RedisModule_DefragShouldStop RedisModule_SubscribeToServerEvent RedisModule_CreateTimer
     ];
     functions.into_iter().find_map(|(name, missing)| missing.then_some(name))

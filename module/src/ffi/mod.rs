@@ -15,6 +15,7 @@ macro_rules! server {
 }
 
 mod alloc;
+mod caller;
 mod cell;
 mod commands;
 mod context;
@@ -25,6 +26,7 @@ mod load;
 mod reply;
 mod value;
 
+pub(crate) use caller::Caller;
 pub(crate) use cell::ServerCell;
 pub(crate) use commands::{Commands, Description, FindKeys, FindPositions, Handler, KeySpec, Positions};
 pub(crate) use context::{Audience, Context, Text, Word};

@@ -6,7 +6,7 @@ use std::ffi::{c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::ptr;
 use std::slice;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use rapyer_engine::{Document, Large, Mover, Stored};
 use redis_module::raw;
@@ -77,9 +77,8 @@ pub(crate) fn create_type(context: Context<'_>) -> bool {
         free_effort: Some(free_effort),
         copy: Some(copy),
         defrag: Some(defrag),
-        // Nothing else refers to a value: unlinking has nothing to do, and what the second forms of the callbacks
-        // would add is not needed.
-        unlink: None,
+        unlink: Some(unlink),
+        // What the second forms of the callbacks would add is not needed.
         mem_usage2: None,
         free_effort2: None,
         unlink2: None,
@@ -156,8 +155,22 @@ extern "C" fn digest(digest: *mut raw::RedisModuleDigest, value: Opaque) {
     guard((), || unsafe { with(value, |document| datatype::digest(document, &mut Digest { digest })) });
 }
 
+/// How many documents have left the keyspace so far, freed in bulk or one by one: two equal answers say that all
+/// that were there still are.
+pub(super) fn unlinked() -> usize {
+    UNLINKED.load(Ordering::Relaxed)
+}
+
+static UNLINKED: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn unlink(_key: *mut raw::RedisModuleString, _value: *const c_void) {
+    UNLINKED.fetch_add(1, Ordering::Relaxed);
+}
+
 /// Called in the background, too.
 extern "C" fn free(value: Opaque) {
+    // A flush frees documents that it did not unlink.
+    UNLINKED.fetch_add(1, Ordering::Relaxed);
     // SAFETY: the server passes a value of our type and forgets it.
     guard((), || drop(unsafe { from_raw(value) }));
 }
