@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -62,3 +64,13 @@ def stream(primary: Server) -> Iterator[ReplicationStream]:
     stream = ReplicationStream(primary)
     yield stream
     stream.close()
+
+
+@pytest.fixture(scope="session")
+def meddler(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A module that calls commands as other modules do, and acts inside the server's notifications."""
+    source = Path(__file__).parent / "meddler" / "meddler.c"
+    module = tmp_path_factory.mktemp("meddler") / "meddler.so"
+    flags = ("-shared", "-fPIC", "-O1", "-g", "-Wall", "-Wextra", "-Werror")
+    subprocess.run(["gcc", *flags, "-o", str(module), str(source)], check=True)
+    return module
