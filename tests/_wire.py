@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 import hiredis
 from typing_extensions import Self
@@ -113,6 +113,63 @@ class ReplicationStream(Connection):
             missing -= len(rest)
         if missing < 0:
             self._reader.feed(rest[missing:])
+
+
+class FakePrimary:
+    """A primary that holds nothing and replicates whatever a test says; a server becomes its replica."""
+
+    _EMPTY: Final = b"REDIS0009" + b"\xff" + bytes(8)
+
+    def __init__(self, replica: Server) -> None:
+        self._reader = hiredis.Reader()
+        self._offset = 0
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            with Client(replica) as client:
+                client("REPLICAOF", "127.0.0.1", listener.getsockname()[1])
+            listener.settimeout(_SECONDS)
+            self._socket, _ = listener.accept()
+        self._socket.settimeout(_SECONDS)
+        while (request := self._request())[0].upper() not in (b"PSYNC", b"SYNC"):
+            self._socket.sendall(b"+PONG\r\n" if request[0].upper() == b"PING" else b"+OK\r\n")
+        snapshot = b"$%d\r\n%b" % (len(self._EMPTY), self._EMPTY)
+        self._socket.sendall(b"+FULLRESYNC %b 0\r\n%b" % (b"7" * 40, snapshot))
+        wait_until_linked(replica)
+
+    def __call__(self, *words: str | bytes | int) -> None:
+        """Replicates one command, and waits until the replica has run it."""
+        self._send(words)
+        self._send(("REPLCONF", "GETACK", "*"))
+        while self._request()[:2] != [b"REPLCONF", b"ACK"] or self._acknowledged < self._offset:
+            pass
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(self, words: tuple[str | bytes | int, ...]) -> None:
+        command = hiredis.pack_command(words)  # type: ignore[arg-type]
+        self._socket.sendall(command)
+        self._before_last, self._offset = self._offset, self._offset + len(command)
+
+    def _request(self) -> list[bytes]:
+        while (request := self._reader.gets()) is False:
+            data = self._socket.recv(1 << 16)
+            if not data:
+                raise ConnectionError("the replica closed the connection")
+            # Replicas keep the connection up with line feeds.
+            self._reader.feed(data.lstrip(b"\n"))
+        assert isinstance(request, list), request
+        if request[:2] == [b"REPLCONF", b"ACK"]:
+            # What asks for the acknowledgement is no part of it.
+            self._acknowledged = int(request[2]) + self._offset - self._before_last
+        return request
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -1,15 +1,19 @@
 //! A document: its header and its value.
 //!
-//! A small document is one allocation, little endian: created (6 bytes), version (4), length of the text (5),
-//! flags (1), the canonical JSON text, and the document's own window (8) where it has one. Sixteen bytes beside
-//! the text are what a plain string key pays for its own bookkeeping, so a document weighs about what its text
-//! weighs. An edit rewrites it, so a larger one is a [`Large`]: chunks behind the same sixteen bytes.
+//! A small document is one allocation, little endian: created (6 bytes), version (4), length (5), flags (1), the
+//! canonical JSON text, and the document's own window (8) where it has one. Sixteen bytes beside the text are what
+//! a plain string key pays for its own bookkeeping, so a document weighs about what its text weighs. Fields that a
+//! later release saved follow at the end, with their length (4) behind them; the length in the header is then that
+//! of the text and of these. An edit rewrites a small document, so a larger one is a [`Large`]: chunks behind the
+//! same sixteen bytes.
 
 use std::borrow::Cow;
 use std::ops::{ControlFlow, Range};
 
 use crate::container::{Container, LARGE, Outcome, fits};
 use crate::defrag::{Mover, Sweep};
+use crate::fields::{self, Unknown, Writer};
+use crate::lifetime::{self, MAX_SPAN};
 use crate::node::{By, Edit, Node};
 use crate::path::{Step, locate};
 use crate::{Error, Millis, Time, json};
@@ -22,6 +26,17 @@ const HEADER: usize = 16;
 const WINDOW: usize = 8;
 const HAS_WINDOW: u8 = 1;
 const IS_LARGE: u8 = 2;
+const HAS_UNKNOWN: u8 = 4;
+const UNKNOWN_LENGTH: usize = 4;
+
+/// The tags of a saved document's fields.
+mod tag {
+    use crate::fields::Tag;
+
+    pub(super) const CREATED: Tag = 1;
+    pub(super) const VERSION: Tag = 3;
+    pub(super) const WINDOW: Tag = 5;
+}
 
 /// The longest text that stays one until somebody looks into it: breaking it up then takes a fraction of a
 /// millisecond.
@@ -41,6 +56,17 @@ pub struct Header {
 }
 
 impl Header {
+    /// Refuses what could not be saved and loaded again.
+    fn validate(&self) -> Result<(), Error> {
+        lifetime::time(self.created, "a document's creation time is out of range")?;
+        match self.window {
+            Some(window) if !(1..=MAX_SPAN).contains(&window) => {
+                Err(Error::range(window.to_string().as_bytes(), "a document's window is 1 ms to 100 years"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn to_bytes(self, len: usize, form: u8) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
         bytes[CREATED].copy_from_slice(&self.created.to_le_bytes()[..CREATED.len()]);
@@ -81,22 +107,80 @@ pub struct Large {
     header: [u8; HEADER],
     /// Says something only where the header says so.
     window: Millis,
+    /// Fields that a later release saved.
+    unknown: Box<[u8]>,
     value: Container,
+}
+
+impl Large {
+    fn defragment(self: &mut Box<Self>, sweep: &mut Sweep<'_, impl Mover>) -> ControlFlow<()> {
+        sweep.part(|mover| mover.boxed(self))?;
+        if !self.unknown.is_empty() {
+            sweep.part(|mover| mover.bytes(&mut self.unknown))?;
+        }
+        self.value.defragment(sweep)
+    }
 }
 
 impl Document {
     /// A new document of version 1 without a window of its own. `text` is canonical.
     pub fn new(text: &[u8], created: Time) -> Result<Self, Error> {
-        Self::assemble(Header { created, version: 1, window: None }, &[text])
+        let header = Header { created, version: 1, window: None };
+        header.validate()?;
+        Self::assemble(header, &[], &[text])
     }
 
     /// A document from what was saved: nothing of it is trusted.
     pub fn restore(header: Header, text: &[u8]) -> Result<Self, Error> {
-        let text = json::canonical(text, 0)?;
-        if !(0..1 << 48).contains(&header.created) {
-            return Err(Error::Limit { reason: "a document's creation time is out of range" });
+        Self::restore_with(header, &[], text)
+    }
+
+    fn restore_with(header: Header, unknown: &[u8], text: &[u8]) -> Result<Self, Error> {
+        header.validate()?;
+        Self::assemble(header, unknown, &[&json::canonical(text, 0)?])
+    }
+
+    /// What is saved beside the text: the header, and the fields that a later release saved.
+    pub fn fields(&self) -> impl AsRef<[u8]> + use<> {
+        let header = self.header();
+        let mut fields = Writer::default();
+        fields.number(tag::CREATED, header.created);
+        fields.number(tag::VERSION, i64::from(header.version));
+        if let Some(window) = header.window {
+            fields.number(tag::WINDOW, window);
         }
-        Self::assemble(header, &[&text])
+        fields.unknown(self.unknown());
+        fields.finish()
+    }
+
+    /// A document from its saved [`Self::fields`] and its text: nothing of them is trusted.
+    pub fn from_fields(saved: &[u8], text: &[u8]) -> Result<Self, Error> {
+        let (mut created, mut version, mut window) = (None, None, None);
+        let mut unknown = Unknown::new();
+        for field in fields::read(saved) {
+            let field = field?;
+            match field.tag {
+                tag::CREATED => fields::once(&mut created, field.positive()?)?,
+                tag::VERSION => {
+                    let number = u32::try_from(field.number()?).map_err(|_| fields::DAMAGED)?;
+                    fields::once(&mut version, number)?;
+                }
+                tag::WINDOW => fields::once(&mut window, field.positive()?)?,
+                _ => unknown.keep(&field)?,
+            }
+        }
+        let (Some(created), Some(version)) = (created, version) else {
+            return Err(fields::DAMAGED);
+        };
+        Self::restore_with(Header { created, version, window }, unknown.as_bytes(), text)
+    }
+
+    /// The fields that a later release saved with the document.
+    pub fn unknown(&self) -> &[u8] {
+        match &self.stored {
+            Stored::Small(bytes) => unknown(bytes),
+            Stored::Large(large) => &large.unknown,
+        }
     }
 
     /// The whole text; gathered into one piece where the document is large.
@@ -127,7 +211,7 @@ impl Document {
     pub fn memory(&self) -> usize {
         match &self.stored {
             Stored::Small(bytes) => bytes.len(),
-            Stored::Large(large) => size_of::<Large>() + large.value.memory(),
+            Stored::Large(large) => size_of::<Large>() + large.unknown.len() + large.value.memory(),
         }
     }
 
@@ -144,10 +228,7 @@ impl Document {
         let mut sweep = Sweep::new(mover, from);
         let flow = match &mut self.stored {
             Stored::Small(bytes) => sweep.part(|mover| mover.bytes(bytes)),
-            Stored::Large(large) => match sweep.part(|mover| mover.boxed(large)) {
-                ControlFlow::Continue(()) => large.value.defragment(&mut sweep),
-                stopped @ ControlFlow::Break(()) => stopped,
-            },
+            Stored::Large(large) => large.defragment(&mut sweep),
         };
         flow.is_break().then(|| sweep.at())
     }
@@ -195,7 +276,7 @@ impl Document {
                         splice.overwrite(&mut bytes[HEADER..]);
                         self.set_version(header.version);
                     } else {
-                        let edited = Self::assemble(header, &splice.parts_of(text))?;
+                        let edited = Self::assemble(header, unknown(bytes), &splice.parts_of(text))?;
                         *self = edited;
                     }
                 }
@@ -203,10 +284,12 @@ impl Document {
             Stored::Large(large) => {
                 let room = MAX_TEXT - large.value.len();
                 match large.value.edit(steps, room, &mut look)? {
-                    Outcome::Above(Edit::Set(value)) => *self = Self::assemble(header, &[&value])?,
+                    Outcome::Above(Edit::Set(value)) => {
+                        *self = Self::assemble(header, &large.unknown, &[&value])?;
+                    }
                     Outcome::Missing | Outcome::Declined | Outcome::Above(_) => {}
                     Outcome::Done if large.value.is_small() => {
-                        *self = Self::assemble(header, &[&large.value.text()])?;
+                        *self = Self::assemble(header, &large.unknown, &[&large.value.text()])?;
                     }
                     Outcome::Done => self.set_version(header.version),
                 }
@@ -237,12 +320,13 @@ impl Document {
     /// Sets or removes the document's own window. The text and the version stay.
     pub fn set_window(&mut self, window: Option<Millis>) -> Result<(), Error> {
         let header = Header { window, ..self.header() };
+        header.validate()?;
         if let Stored::Large(large) = &mut self.stored {
             large.header = header.to_bytes(0, IS_LARGE);
             large.window = window.unwrap_or_default();
             return Ok(());
         }
-        *self = Self::assemble(header, &[&self.text()])?;
+        *self = Self::assemble(header, self.unknown(), &[&self.text()])?;
         Ok(())
     }
 
@@ -269,8 +353,8 @@ impl Document {
 
     /// The length of a small document's allocation, from its first bytes; `None` when they start a [`Large`].
     pub fn stored_len(header: &[u8; HEADER]) -> Option<usize> {
-        let window = if header[FLAGS] & HAS_WINDOW == 0 { 0 } else { WINDOW };
-        (header[FLAGS] & IS_LARGE == 0).then(|| HEADER + text_len(header) + window)
+        (header[FLAGS] & IS_LARGE == 0)
+            .then(|| HEADER + number(&header[LENGTH]) as usize + window_len(header))
     }
 
     fn set_version(&mut self, version: u32) {
@@ -288,7 +372,7 @@ impl Document {
         if self.is_unbroken()
             && let Some(value) = Container::new(&self.text())
         {
-            *self = Self::of_chunks(self.header(), value);
+            *self = Self::of_chunks(self.header(), self.unknown(), value);
         }
     }
 
@@ -310,28 +394,36 @@ impl Document {
         matches!(self.root().find(steps), Some(Node::Large(container)) if container.is_unindexed(by))
     }
 
-    fn of_chunks(header: Header, value: Container) -> Self {
+    fn of_chunks(header: Header, unknown: &[u8], value: Container) -> Self {
         let window = header.window.unwrap_or_default();
-        let large = Large { header: header.to_bytes(0, IS_LARGE), window, value };
+        let large = Large { header: header.to_bytes(0, IS_LARGE), window, unknown: unknown.into(), value };
         Self { stored: Stored::Large(Box::new(large)) }
     }
 
-    fn assemble(header: Header, parts: &[&[u8]]) -> Result<Self, Error> {
+    fn assemble(header: Header, unknown: &[u8], parts: &[&[u8]]) -> Result<Self, Error> {
         let len: usize = parts.iter().map(|part| part.len()).sum();
         fits(MAX_TEXT, 0, len)?;
+        fits(MAX_TEXT, 0, unknown.len())?;
         if len > WHOLE
             && let Some(value) = Container::new(&parts.concat())
         {
-            return Ok(Self::of_chunks(header, value));
+            return Ok(Self::of_chunks(header, unknown, value));
         }
         let window = header.window.map(Millis::to_le_bytes);
-        let mut bytes = Vec::with_capacity(HEADER + len + window.map_or(0, |window| window.len()));
-        bytes.extend_from_slice(&header.to_bytes(len, 0));
+        let (trailer, form) =
+            if unknown.is_empty() { (0, 0) } else { (unknown.len() + UNKNOWN_LENGTH, HAS_UNKNOWN) };
+        let window_len = window.map_or(0, |window| window.len());
+        let mut bytes = Vec::with_capacity(HEADER + len + window_len + trailer);
+        bytes.extend_from_slice(&header.to_bytes(len + trailer, form));
         for part in parts {
             bytes.extend_from_slice(part);
         }
         if let Some(window) = window {
             bytes.extend_from_slice(&window);
+        }
+        if trailer > 0 {
+            bytes.extend_from_slice(unknown);
+            bytes.extend_from_slice(&(unknown.len() as u32).to_le_bytes());
         }
         Ok(Self { stored: Stored::Small(bytes.into_boxed_slice()) })
     }
@@ -339,7 +431,29 @@ impl Document {
 
 /// The length of a small document's text.
 fn text_len(bytes: &[u8]) -> usize {
-    number(&bytes[LENGTH]) as usize
+    let len = number(&bytes[LENGTH]) as usize;
+    match unknown_len(bytes) {
+        0 => len,
+        unknown => len - unknown - UNKNOWN_LENGTH,
+    }
+}
+
+fn window_len(bytes: &[u8]) -> usize {
+    if bytes[FLAGS] & HAS_WINDOW == 0 { 0 } else { WINDOW }
+}
+
+/// The length of the fields behind a small document's text.
+fn unknown_len(bytes: &[u8]) -> usize {
+    if bytes[FLAGS] & HAS_UNKNOWN == 0 {
+        return 0;
+    }
+    number(&bytes[bytes.len() - UNKNOWN_LENGTH..]) as usize
+}
+
+/// The fields of a later release behind a small document's text.
+fn unknown(bytes: &[u8]) -> &[u8] {
+    let at = HEADER + text_len(bytes) + window_len(bytes);
+    &bytes[at..at + unknown_len(bytes)]
 }
 
 /// A little-endian number of up to eight bytes.
@@ -451,5 +565,84 @@ mod tests {
         assert!(Document::restore(header, b"{\"a\":}").is_err());
         assert!(Document::restore(Header { created: 1 << 48, ..header }, b"1").is_err());
         assert!(Document::restore(Header { created: -1, ..header }, b"1").is_err());
+    }
+
+    /// The fields that a document is saved with, and one of a later release.
+    fn saved(header: Header, tag: u64) -> Vec<u8> {
+        let known = Document::restore(header, b"1").unwrap().fields();
+        let mut later = Writer::default();
+        later.bytes(tag, b"what a later release knows");
+        [known.as_ref(), later.finish().as_ref()].concat()
+    }
+
+    #[test]
+    fn fields_of_a_later_release_stay_with_the_document() {
+        let large = format!("[{}]", vec!["1"; WHOLE].join(","));
+        for window in [None, Some(5)] {
+            let header = Header { created: CREATED_AT, version: 7, window };
+            let fields = saved(header, 100);
+            let mut document = Document::from_fields(&fields, b"[1,2]").unwrap();
+            let plain = Document::restore(header, b"[1,2]").unwrap();
+            assert_eq!(plain.unknown(), b"");
+            let unknown = document.unknown().to_vec();
+            assert_eq!(document.memory(), plain.memory() + unknown.len() + 4);
+            for (text, edited) in [
+                (&b"[1,22]"[..], &b"[333,22]"[..]),
+                (large.as_bytes(), b"[333,1,"),
+                (b"[1]", b"[333]"),
+                (b"[]", b"[]"),
+                (b"null", b"null"),
+            ] {
+                document.replace(text).unwrap();
+                document.break_up();
+                let _ = document.edit(&[Step::Index(0)], |_| Ok(((), Some(Edit::Set(b"333"[..].into())))));
+                assert!(document.text().starts_with(edited));
+                document.set_window(Some(9)).unwrap();
+                assert_eq!(document.header().window, Some(9));
+                document.set_window(window).unwrap();
+                assert_eq!(document.unknown(), unknown);
+                let stored = document.clone().into_stored();
+                if let Stored::Small(bytes) = &stored {
+                    assert_eq!(Document::stored_len(bytes.first_chunk().unwrap()), Some(bytes.len()));
+                }
+                let again = Document::from_stored(stored);
+                assert_eq!((again.header(), again.unknown()), (document.header(), &unknown[..]));
+                let loaded = Document::from_fields(document.fields().as_ref(), &document.text()).unwrap();
+                assert_eq!(loaded.fields().as_ref(), document.fields().as_ref());
+                assert_eq!(loaded.text(), document.text());
+            }
+        }
+    }
+
+    #[test]
+    fn saved_fields_out_of_range_are_refused() {
+        let header = Header { created: CREATED_AT, version: 7, window: None };
+        assert!(Document::from_fields(&saved(header, 101), b"1").is_err());
+        let fields = |created: i64, version: i64, window: i64| {
+            let mut fields = Writer::default();
+            fields.number(tag::CREATED, created);
+            fields.number(tag::VERSION, version);
+            fields.number(tag::WINDOW, window);
+            fields.finish()
+        };
+        assert!(Document::from_fields(&fields(lifetime::MAX_TIME, u32::MAX.into(), MAX_SPAN), b"1").is_ok());
+        for (created, version, window) in [(1 << 48, 1, 1), (1, 1 << 32, 1), (1, 1, 0), (1, 1, MAX_SPAN + 1)]
+        {
+            assert!(Document::from_fields(&fields(created, version, window), b"1").is_err());
+        }
+        let twice = [fields(1, 1, 1), fields(1, 1, 1)].concat();
+        assert!(Document::from_fields(&twice, b"1").is_err());
+        assert!(Document::from_fields(b"", b"1").is_err());
+    }
+
+    #[test]
+    fn a_header_that_could_not_be_saved_is_not_made() {
+        assert!(Document::new(b"1", -1).is_err());
+        assert!(Document::new(b"1", 1 << 48).is_err());
+        let mut document = Document::new(b"1", CREATED_AT).unwrap();
+        for window in [0, -1, MAX_SPAN + 1, i64::MAX] {
+            assert!(document.set_window(Some(window)).is_err());
+        }
+        assert_eq!(document.header(), Header { created: CREATED_AT, version: 1, window: None });
     }
 }

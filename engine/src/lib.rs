@@ -12,6 +12,7 @@ mod defrag;
 mod document;
 pub mod embedded;
 mod error;
+mod fields;
 mod groups;
 mod guard;
 mod host;

@@ -6,6 +6,31 @@ use crate::{Error, Groups, Header, Millis, Policy, Time, integer};
 /// The longest span a policy or a document may have: 100 years.
 pub const MAX_SPAN: Millis = 3_155_760_000_000;
 
+/// The latest time that a clock may tell: documents keep their creation time in 48 bits, until the year 10889.
+pub const MAX_TIME: Time = (1 << 48) - 1;
+
+/// The latest deadline that can follow from a time and a span.
+pub const MAX_DEADLINE: Time = MAX_TIME + MAX_SPAN;
+
+/// Refuses a time that is not from 1970 to 10889: whatever follows from it could not be saved.
+pub fn time(time: Time, reason: &'static str) -> Result<Time, Error> {
+    if (0..=MAX_TIME).contains(&time) {
+        Ok(time)
+    } else {
+        Err(Error::range(time.to_string().as_bytes(), reason))
+    }
+}
+
+/// Checks what the clock of a host, or of the server that replicates to it, tells.
+pub fn clock(now: Time) -> Result<Time, Error> {
+    time(now, "the server's clock is outside of the years 1970 to 10889: set it, then repeat")
+}
+
+/// Reads a deadline that another server decided.
+pub fn deadline(word: &[u8]) -> Result<Time, Error> {
+    integer::within(word, 1..=MAX_DEADLINE, "not a deadline that follows from a time and a span of 100 years")
+}
+
 /// Checks a span of time given by a client.
 pub fn span(argument: &[u8]) -> Result<Millis, Error> {
     let reason = "a span of time is a whole number of milliseconds from 1 to 3155760000000";
@@ -56,7 +81,8 @@ pub fn touch(policy: &Policy, header: &Header, looking: bool, now: Time, current
     };
     let target = cap.map_or(now + window, |cap| cap.min(now + window));
     if target > current {
-        let spared = looking && (current - now) * 100 > window * Millis::from(policy.read_touch_pct);
+        let left = current.saturating_sub(now);
+        let spared = looking && left.saturating_mul(100) > window * Millis::from(policy.read_touch_pct);
         return (!spared).then_some(Deadline::Move { to: target, shortened: false });
     }
     let outdated = header.window.is_none() && policy.horizon.is_some_and(|horizon| current <= horizon);

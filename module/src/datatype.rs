@@ -10,59 +10,58 @@ use crate::ffi::{Digest, Loader, Saver, Text};
 pub(crate) const NAME: &CStr = c"rapyermdl";
 
 /// The version of the payload this module writes, and the newest it reads.
-pub(crate) const ENCODING: i32 = 1;
+pub(crate) const ENCODING: i32 = 2;
 
 /// The command that a rewritten append-only file restores a document with.
 pub(crate) const LOAD: &CStr = c"MODEL._LOAD";
 
+/// Refuses payloads that this module cannot read.
+pub(crate) fn check_version(what: &str, encoding: i32) -> Result<(), String> {
+    if (1..=ENCODING).contains(&encoding) {
+        return Ok(());
+    }
+    Err(format!(
+        "{what} of payload version {encoding} cannot be loaded: this module reads versions 1 to {ENCODING}; load the \
+         release of the module that wrote it, or a later one"
+    ))
+}
+
 pub(crate) fn save(document: &Document, saver: &mut Saver) {
-    let header = document.header();
-    saver.unsigned(header.created as u64);
-    saver.unsigned(u64::from(header.version));
-    saver.unsigned(header.window.unwrap_or(0) as u64);
+    saver.bytes(document.fields().as_ref());
     saver.bytes(&document.text());
 }
 
 /// Reads a payload back. Nothing in it is trusted: RESTORE takes bytes from any client that may run it.
 pub(crate) fn load(loader: &mut Loader, encoding: i32) -> Result<Document, String> {
-    if encoding != ENCODING {
-        return Err(format!(
-            "a document of payload version {encoding} cannot be loaded: this module reads version {ENCODING}; \
-             load the release of the module that wrote it, or a later one"
-        ));
-    }
-    let mut number = || loader.unsigned();
-    let numbers = (number(), number(), number());
-    let (Some(created), Some(version), Some(window)) = numbers else {
-        return Err("a document's payload ends early".into());
-    };
-    loader
-        .bytes(|text| restore(created, version, window, text))
+    check_version("a document", encoding)?;
+    let document = if encoding == 1 { load_version_1(loader) } else { load_fields(loader) };
+    document
         .ok_or_else(|| "a document's payload ends early".to_owned())?
-        .map_err(|error| format!("a document's payload is damaged: {error}"))
+        .map_err(|error| format!("a document's payload cannot be loaded: {error}"))
+}
+
+fn load_fields(loader: &mut Loader) -> Option<Result<Document, Error>> {
+    let fields = loader.bytes(<[u8]>::to_vec)?;
+    loader.bytes(|text| Document::from_fields(&fields, text))
+}
+
+fn load_version_1(loader: &mut Loader) -> Option<Result<Document, Error>> {
+    let (created, version, window) = (loader.unsigned()?, loader.unsigned()?, loader.unsigned()?);
+    loader.bytes(|text| restore(created, version, window, text))
 }
 
 /// The words after `MODEL._LOAD key`.
-pub(crate) fn rewrite(document: &Document) -> [Text; 4] {
-    let header = document.header();
-    [
-        Text::number(header.created),
-        Text::number(i64::from(header.version)),
-        Text::number(header.window.unwrap_or(0)),
-        Text::new(&document.text()),
-    ]
+pub(crate) fn rewrite(document: &Document) -> [Text; 2] {
+    [Text::new(document.fields().as_ref()), Text::new(&document.text())]
 }
 
-/// A document from its saved parts; a window of 0 is none.
+/// A document from what the first release saved; a window of 0 is none.
 pub(crate) fn restore(created: u64, version: u64, window: u64, text: &[u8]) -> Result<Document, Error> {
     let refuse = |reason| Error::Limit { reason };
     let created = i64::try_from(created).map_err(|_| refuse("the creation time is out of range"))?;
     let version = u32::try_from(version).map_err(|_| refuse("the version is out of range"))?;
     let window = i64::try_from(window).map_err(|_| refuse("the window is out of range"))?;
     let window = (window != 0).then_some(window);
-    if window.is_some_and(|window| window > rapyer_engine::lifetime::MAX_SPAN) {
-        return Err(refuse("the window is longer than 100 years"));
-    }
     Document::restore(Header { created, version, window }, text)
 }
 
@@ -72,6 +71,10 @@ pub(crate) fn digest(document: &Document, digest: &mut Digest) {
     digest.number(i64::from(header.version));
     digest.number(header.window.unwrap_or(0));
     digest.bytes(&document.text());
+    // Without such fields the digest is that of every release.
+    if !document.unknown().is_empty() {
+        digest.bytes(document.unknown());
+    }
     digest.end();
 }
 

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use rapyer_engine::{Error, Policies};
 
+use crate::datatype;
 use crate::ffi::{Audience, Context, Loader, Saver, ServerCell, Text, Word, call_later};
 
 /// The command that replaces the policies of one database.
@@ -54,7 +55,10 @@ pub(crate) fn set(database: i32, policies: Rc<Policies>) {
 }
 
 /// Puts a saved table in the place of a database's policies.
-pub(crate) fn replace(database: i32, payload: &[u8]) -> Result<(), Error> {
+pub(crate) fn replace(database: u64, payload: &[u8]) -> Result<(), Error> {
+    let database = i32::try_from(database).map_err(|_| {
+        Error::range(database.to_string().as_bytes(), "the number of the policies' database is out of range")
+    })?;
     let policies = Rc::new(Policies::from_bytes(payload)?);
     let tables = &mut *TABLES.borrow_mut();
     tables.incoming.as_mut().unwrap_or(&mut tables.by_database).insert(database, policies);
@@ -100,22 +104,15 @@ pub(crate) fn save_if_any(saver: &mut Saver) {
 }
 
 pub(crate) fn load(loader: &mut Loader, encoding: i32) -> Result<(), String> {
-    if encoding != crate::datatype::ENCODING {
-        return Err(format!(
-            "policies of payload version {encoding} cannot be loaded: load the release of the module that wrote \
-             them, or a later one"
-        ));
-    }
+    datatype::check_version("policies", encoding)?;
     let short = || "the saved policies end early".to_owned();
     let count = loader.unsigned().ok_or_else(short)?;
     for _ in 0..count {
         let database = loader.unsigned().ok_or_else(short)?;
-        let database =
-            i32::try_from(database).map_err(|_| "a saved database number is out of range".to_owned())?;
         loader
             .bytes(|payload| replace(database, payload))
             .ok_or_else(short)?
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| format!("the saved policies cannot be loaded: {error}"))?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 use std::ffi::CStr;
 
 use rapyer_engine::command::{Entry, TABLE};
-use rapyer_engine::{Error, Time, integer};
+use rapyer_engine::{Document, Error, Time, integer, lifetime};
 
 use crate::ffi::{Answer, Context, FindPositions, Handler, Key, Mode, Positions, Word};
 use crate::{datatype, host, policies, register};
@@ -84,6 +84,7 @@ fn apply(context: Context<'_>, words: &[Word<'_>]) -> Result<(), Error> {
     let now: Time = number(*now)?;
     let entry = named(name.bytes())
         .ok_or_else(|| Error::argument(name.bytes(), "not a command of this release of the module"))?;
+    entry.check_arity(args.len())?;
     host::run_again(entry, context, now, deadlines.bytes(), args)
 }
 
@@ -110,20 +111,23 @@ fn named(name: &[u8]) -> Option<Entry> {
 }
 
 fn expire_at(context: Context<'_>, words: &[Word<'_>]) -> Result<(), Error> {
+    let mut moves = Vec::with_capacity(words.len() / 2);
     for pair in words.chunks(2) {
         let [name, to] = pair else {
             return Err(arity());
         };
-        let to = number(*to)?;
-        let mut key = Key::open(context, *name, Mode::Write)?;
+        moves.push((*name, lifetime::deadline(to.bytes())?));
+    }
+    for (name, to) in moves {
+        let mut key = Key::open(context, name, Mode::Write)?;
         let Some(deadline) = key.document().map(|_| key.deadline()) else {
             continue;
         };
         key.set_deadline(Some(to));
         drop(key);
         if deadline.is_none_or(|deadline| to < deadline) {
-            context.signal_modified(*name);
-            context.notify_generic(c"expire", *name);
+            context.signal_modified(name);
+            context.notify_generic(c"expire", name);
         }
     }
     context.replicate_verbatim();
@@ -131,12 +135,18 @@ fn expire_at(context: Context<'_>, words: &[Word<'_>]) -> Result<(), Error> {
 }
 
 fn load(context: Context<'_>, words: &[Word<'_>]) -> Result<(), Error> {
-    let [name, created, version, window, text] = words else {
-        return Err(arity());
+    let (name, document) = match words {
+        [name, fields, text] => (*name, Document::from_fields(fields.bytes(), text.bytes())?),
+        // As the first release wrote it.
+        [name, created, version, window, text] => {
+            let document =
+                datatype::restore(number(*created)?, number(*version)?, number(*window)?, text.bytes())?;
+            (*name, document)
+        }
+        _ => return Err(arity()),
     };
-    let document = datatype::restore(number(*created)?, number(*version)?, number(*window)?, text.bytes())?;
-    Key::open(context, *name, Mode::Write)?.set(document);
-    context.signal_modified(*name);
+    Key::open(context, name, Mode::Write)?.set(document);
+    context.signal_modified(name);
     context.replicate_verbatim();
     Ok(())
 }

@@ -79,7 +79,7 @@ def sealed(body: bytes) -> bytes:
     return (data := body + DUMP_VERSION) + checksum(data)
 
 
-def body(
+def body_of_version_1(
     text: bytes = TEXT,
     created: int = CREATED,
     version: int = VERSION,
@@ -87,6 +87,26 @@ def body(
     payload_version: int = 1,
 ) -> bytes:
     parts = (unsigned(created), unsigned(version), unsigned(window), string(text), END)
+    return MODULE_VALUE + type_id(payload_version) + b"".join(parts)
+
+
+def field(tag: int, content: bytes | int) -> bytes:
+    if isinstance(content, int):
+        content = content.to_bytes((content.bit_length() + 7) // 8, "little")
+    return leb128(tag) + leb128(len(content)) + content
+
+
+def leb128(number: int) -> bytes:
+    more, last = divmod(number, 128)
+    return bytes([last | 128]) + leb128(more) if more else bytes([last])
+
+
+def header(created: int = CREATED, version: int = VERSION, window: int = WINDOW) -> bytes:
+    return field(1, created) + field(3, version) + (field(5, window) if window else b"")
+
+
+def body(text: bytes = TEXT, fields: bytes | None = None, payload_version: int = 2) -> bytes:
+    parts = (string(header() if fields is None else fields), string(text), END)
     return MODULE_VALUE + type_id(payload_version) + b"".join(parts)
 
 
@@ -119,11 +139,11 @@ def refused(client: Client, payload: bytes) -> bool:
 
 @pytest.mark.parametrize("text", [TEXT, LARGE, b"null"], ids=["small", "large", "scalar"])
 @pytest.mark.parametrize("window", [0, 1, CENTURY])
-def test_a_payload_of_version_1_loads_and_is_what_is_written(
-    client: Client, text: bytes, window: int
-) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_payload_of_every_version_loads(client: Client, text: bytes, window: int, version: int) -> None:
     client("CONFIG", "SET", "rdbcompression", "no")
-    client("RESTORE", "S:1", 0, sealed(body(text, window=window)))
+    payload = body_of_version_1(text, window=window) if version == 1 else body(text, header(window=window))
+    client("RESTORE", "S:1", 0, sealed(payload))
     assert client("MODEL.GET_RO", "S:1") == text
     told = client("MODEL.TTL", "GET", "S:1")
     assert dict(zip(told[::2], told[1::2], strict=True)) == {
@@ -134,7 +154,7 @@ def test_a_payload_of_version_1_loads_and_is_what_is_written(
         b"policy": None,
         b"version": VERSION,
     }
-    # The server may write numbers in other forms of the same length.
+    assert client("DUMP", "S:1")[: -len(DUMP_VERSION) - 8] == body(text, header(window=window))
     client("RESTORE", "S:2", 0, client("DUMP", "S:1"))
     assert client("DUMP", "S:2") == client("DUMP", "S:1")
     assert client("MODEL.TTL", "GET", "S:2") == told
@@ -200,29 +220,53 @@ def test_a_payload_cut_short_or_with_a_bit_flipped_is_refused_or_a_document(
     assert "panic" not in server.log()
 
 
-DAMAGED = "a document's payload is damaged: "
+REFUSAL = "a document's payload cannot be loaded: "
+READS = "this module reads versions 1 to 2"
 REFUSED = {
-    "text": (body(b"[1,]"), DAMAGED + "BADJSON"),
-    "no text": (body(b""), DAMAGED + "BADJSON"),
-    "UTF-8": (body(b"\xff"), DAMAGED + "BADJSON"),
-    "surrogate": (body(b'"\\ud800"'), DAMAGED + "BADJSON"),
-    "depth": (body(b"[" * 129 + b"]" * 129), DAMAGED + "LIMIT"),
-    "great depth": (body(b"[" * 100_000), DAMAGED + "LIMIT"),
-    "digits": (body(b"1" * 4301), DAMAGED + "LIMIT"),
-    "created": (body(created=1 << 48), DAMAGED + "LIMIT a document's creation time is out of range"),
-    "created far out": (body(created=1 << 63), DAMAGED + "LIMIT the creation time is out of range"),
-    "version": (body(version=1 << 32), DAMAGED + "LIMIT the version is out of range"),
-    "window": (body(window=CENTURY + 1), DAMAGED + "LIMIT the window is longer than 100 years"),
-    "window far out": (body(window=1 << 63), DAMAGED + "LIMIT the window is out of range"),
+    "text": (body(b"[1,]"), REFUSAL + "BADJSON"),
+    "no text": (body(b""), REFUSAL + "BADJSON"),
+    "UTF-8": (body(b"\xff"), REFUSAL + "BADJSON"),
+    "surrogate": (body(b'"\\ud800"'), REFUSAL + "BADJSON"),
+    "depth": (body(b"[" * 129 + b"]" * 129), REFUSAL + "LIMIT"),
+    "great depth": (body(b"[" * 100_000), REFUSAL + "LIMIT"),
+    "digits": (body(b"1" * 4301), REFUSAL + "LIMIT"),
+    "created": (
+        body_of_version_1(created=1 << 48),
+        REFUSAL + f"OUTOFRANGE '{1 << 48}': a document's creation time is out of range",
+    ),
+    "created far out": (
+        body_of_version_1(created=1 << 63),
+        REFUSAL + "LIMIT the creation time is out of range",
+    ),
+    "version": (body_of_version_1(version=1 << 32), REFUSAL + "LIMIT the version is out of range"),
+    "window": (
+        body_of_version_1(window=CENTURY + 1),
+        REFUSAL + f"OUTOFRANGE '{CENTURY + 1}': a document's window is 1 ms to 100 years",
+    ),
+    "window far out": (body_of_version_1(window=1 << 63), REFUSAL + "LIMIT the window is out of range"),
+    "created in fields": (body(fields=header(created=1 << 48)), REFUSAL + f"OUTOFRANGE '{1 << 48}'"),
+    "version in fields": (
+        body(fields=header(version=1 << 32)),
+        REFUSAL + "LIMIT the saved fields are damaged",
+    ),
+    "window in fields": (body(fields=header(window=CENTURY + 1)), REFUSAL + f"OUTOFRANGE '{CENTURY + 1}'"),
+    "window of 0": (body(fields=header(window=0) + field(5, 0)), REFUSAL + "OUTOFRANGE '0'"),
+    "no created": (body(fields=field(3, 1)), REFUSAL + "LIMIT the saved fields are damaged"),
+    "created twice": (body(fields=header() + field(1, 1)), REFUSAL + "LIMIT the saved fields are damaged"),
+    "half a field": (body(fields=header() + b"\x64\x05late"), REFUSAL + "LIMIT the saved fields are damaged"),
+    "a long number": (body(fields=field(1, bytes(9))), REFUSAL + "LIMIT the saved fields are damaged"),
+    "a field that must be understood": (
+        body(fields=header() + field(101, b"later")),
+        REFUSAL
+        + "OUTOFRANGE '101': the tag of a saved field that must be understood and that this release does not "
+        "know: load the release of the module that wrote it, or a later one",
+    ),
     "payload before the first": (
-        body(payload_version=0),
-        "version 0 cannot be loaded: this module reads version 1",
+        body_of_version_1(payload_version=0),
+        f"version 0 cannot be loaded: {READS}",
     ),
-    "later payload": (body(payload_version=2), "version 2 cannot be loaded: this module reads version 1"),
-    "last payload": (
-        body(payload_version=1023),
-        "version 1023 cannot be loaded: this module reads version 1",
-    ),
+    "later payload": (body(payload_version=3), f"version 3 cannot be loaded: {READS}"),
+    "last payload": (body(payload_version=1023), f"version 1023 cannot be loaded: {READS}"),
 }
 
 
@@ -246,13 +290,13 @@ def test_a_server_does_not_start_on_a_snapshot_of_a_later_version_and_says_why(
     client("SAVE")
     snapshot = server.dir / "dump.rdb"
     # Policies come before keys; without any, Redis 7.0 still writes that there are none.
-    before, found, after = snapshot.read_bytes().partition(type_id(1))
-    if what == "documents" and type_id(1) in after:
-        head, found, after = after.partition(type_id(1))
-        before += type_id(1) + head
+    before, found, after = snapshot.read_bytes().partition(type_id(2))
+    if what == "documents" and type_id(2) in after:
+        head, found, after = after.partition(type_id(2))
+        before += type_id(2) + head
     assert found
     # A checksum of zero is none.
-    snapshot.write_bytes(before + type_id(2) + after[:-8] + bytes(8))
+    snapshot.write_bytes(before + type_id(3) + after[:-8] + bytes(8))
     server.kill()
-    with pytest.raises(RuntimeError, match="payload version 2 cannot be loaded"):
+    with pytest.raises(RuntimeError, match="payload version 3 cannot be loaded"):
         server.restart()

@@ -154,6 +154,7 @@ impl<'a> Call<'a> {
     }
 
     fn run(&mut self) -> Result<(), Error> {
+        lifetime::clock(self.now)?;
         (self.entry.command.run)(self)?;
         debug_assert!(self.args.is_empty(), "{} leaves arguments unread", self.entry.name());
         Ok(())

@@ -3,6 +3,7 @@
 use super::args::exclusive;
 use super::ttl::integer_or_null;
 use super::{Access, Arg, Call, Command, Keys, Kind};
+use crate::policy::check_prefix;
 use crate::{Error, Groups, Policy, Reply};
 
 const PREFIX: Arg = Arg::new("prefix", Kind::Text);
@@ -85,18 +86,14 @@ fn set(call: &mut Call<'_>) -> Result<(), Error> {
             "a policy says TTL milliseconds, or TTL NONE for documents that live on",
         ));
     }
-    if let (Some(window), Some(absolute)) = (policy.window, policy.absolute)
-        && absolute < window
-    {
-        return Err(Error::range(absolute.to_string().as_bytes(), "ABSOLUTE is at least the TTL"));
-    }
+    policy.validate()?;
     call.host.permits_prefix(prefix)?;
     let exists = call.host.policies().get(prefix).is_some();
     if matches!((exists, condition), (true, Some("NX")) | (false, Some("XX"))) {
         call.reply.null();
         return Ok(());
     }
-    if call.host.policies_mut().set(prefix, policy, call.now) {
+    if call.host.policies_mut().set(prefix, policy, call.now)? {
         call.change_policies();
     }
     let version = call.host.policies().get(prefix).map(|policy| policy.version);
@@ -106,9 +103,7 @@ fn set(call: &mut Call<'_>) -> Result<(), Error> {
 
 fn prefix<'a>(call: &mut Call<'a>) -> Result<&'a [u8], Error> {
     let prefix = call.args.word()?;
-    if prefix.is_empty() {
-        return Err(Error::argument(prefix, "a prefix has at least one byte; end it with its delimiter"));
-    }
+    check_prefix(prefix)?;
     Ok(prefix)
 }
 

@@ -1,7 +1,7 @@
 //! The deadlines a primary sends along with a replicated command, written and read here only.
 
 use crate::host::{Deadline, Done, Effect};
-use crate::{Error, Time, integer};
+use crate::{Error, Time, lifetime};
 
 /// A deadline as a primary left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,15 +39,14 @@ impl Done<'_> {
 }
 
 pub(super) fn parse(text: &[u8]) -> Result<Vec<Replayed>, Error> {
-    let word = |word: &[u8]| match word {
-        b"-" => Some(Replayed::Keep),
-        b"none" => Some(Replayed::Clear),
-        _ => integer::parse(word).map(Replayed::At),
-    };
     if text.is_empty() {
         return Ok(Vec::new());
     }
     text.split(|byte| *byte == b',')
-        .map(|text| word(text).ok_or_else(|| Error::argument(text, "not a replicated deadline")))
+        .map(|word| match word {
+            b"-" => Ok(Replayed::Keep),
+            b"none" => Ok(Replayed::Clear),
+            _ => lifetime::deadline(word).map(Replayed::At),
+        })
         .collect()
 }

@@ -4,13 +4,15 @@
 
 mod glob;
 mod keys;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::command;
 use crate::host::{Deadline, Done, Effect, Host};
-use crate::{Document, Error, Policies, Recorder, Time, Value};
+use crate::{Document, Error, Policies, Recorder, Time, Value, lifetime};
 
 /// One database: its documents and policies.
 #[derive(Debug, Default)]
@@ -33,7 +35,7 @@ struct Slot {
 impl Keyspace {
     /// Answers one call at the moment `now`: the words of a command as a client sends them.
     pub fn execute(&mut self, words: &[&[u8]], now: Time) -> Result<Value, Error> {
-        self.expire(now);
+        self.expire(lifetime::clock(now)?);
         if let Some(answer) = keys::execute(self, words, now) {
             return answer;
         }
