@@ -4,7 +4,7 @@ MODULE := $(or $(CARGO_TARGET_DIR),target)/release/librapyer.so
 export RAPYER_MODULE ?= $(abspath $(MODULE))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs image build extension module servers clean
+.PHONY: help demo test check bench counts docs image build extension module servers clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ check: .venv/ready ## Formatting, lints and types of Rust and Python
 bench: extension module ## Measured ratios against the server's own commands and redis-py
 	-scripts/servers
 	PYTHONPATH=tests $(BIN)/python -m benchmarks
+
+counts: extension module ## Instructions of each command against benchmarks/instructions.json; RECORD=1 writes it anew
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.instructions $(if $(RECORD),--record,--check)
 
 docs: extension ## Writes docs/commands.md anew from the command table
 	$(BIN)/python scripts/reference.py

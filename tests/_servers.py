@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -29,6 +29,9 @@ EVERY_KIND: tuple[Kind, ...] = get_args(Kind)
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULE = Path(os.environ.get("RAPYER_MODULE", ROOT / "target" / "release" / "librapyer.so"))
+
+Under = Callable[[Path], Sequence[str]]
+"""From a server's own directory to the first words of its command line."""
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
@@ -51,7 +54,9 @@ def find(kind: Kind) -> Path | None:
 class Server:
     """A running server of its own: an own directory, an own port, ended with the process that started it."""
 
-    def __init__(self, kind: Kind, program: Path, arguments: Sequence[str], module: bool) -> None:
+    def __init__(
+        self, kind: Kind, program: Path, arguments: Sequence[str], module: bool, under: Under | None
+    ) -> None:
         self.kind: Kind = kind
         self.dir = Path(tempfile.mkdtemp(prefix=f"rapyer-{kind}-"))
         self.port = 0
@@ -61,11 +66,19 @@ class Server:
         self._config.touch()
         self._arguments = list(arguments)
         self._module = module
+        self._under = under(self.dir) if under else ()
         self._process: subprocess.Popen[bytes] | None = None
         atexit.register(self.stop)
 
     @classmethod
-    def start(cls, kind: Kind = "redis", args: Sequence[str] = (), module: bool = True) -> Server:
+    def start(
+        cls,
+        kind: Kind = "redis",
+        args: Sequence[str] = (),
+        module: bool = True,
+        under: Under | None = None,
+    ) -> Server:
+        """Starts a server; `under` gives the words of a program that runs it, such as valgrind."""
         program = find(kind)
         if program is None:
             raise ServerMissing(f"{kind} is not on this machine: run `make servers`")
@@ -74,7 +87,7 @@ class Server:
                 f"the server module is not built: {MODULE} does not exist; run `make module`, "
                 "or point RAPYER_MODULE at it"
             )
-        server = cls(kind, program, args, module)
+        server = cls(kind, program, args, module, under)
         server.restart()
         return server
 
@@ -126,6 +139,7 @@ class Server:
 
     def _spawn(self, port: int) -> subprocess.Popen[bytes]:
         command = [
+            *self._under,
             *_loader(self.program),
             *(str(self.program), str(self._config)),
             *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.dir)),
