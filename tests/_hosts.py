@@ -37,6 +37,10 @@ class Host(ABC):
     async def pass_time(self, seconds: float) -> None: ...
 
     @abstractmethod
+    async def limit(self, name: str, value: int) -> None:
+        """Sets a limit, such as max-document."""
+
+    @abstractmethod
     def another(self) -> AbstractContextManager[Host]:
         """Another client of the same host."""
 
@@ -102,6 +106,9 @@ class EmbeddedHost(Host):
     async def pass_time(self, seconds: float) -> None:
         self._engine.advance(round(seconds * 1000))
 
+    async def limit(self, name: str, value: int) -> None:
+        self._engine.set_limit(name, value)
+
     def another(self) -> AbstractContextManager[Host]:
         return nullcontext(self)
 
@@ -151,6 +158,9 @@ class ServerHost(Host):
 
     async def pass_time(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    async def limit(self, name: str, value: int) -> None:
+        await self.call("CONFIG", "SET", f"rapyer.{name}", value)
 
     def another(self) -> AbstractContextManager[Host]:
         return closing(ServerHost(self._server))

@@ -138,13 +138,15 @@ class Server:
         self._end(signal.SIGKILL)
 
     def _spawn(self, port: int) -> subprocess.Popen[bytes]:
+        # CONFIG REWRITE writes the module into the file.
+        module = self._module and "loadmodule" not in self._config.read_text()
         command = [
             *self._under,
             *_loader(self.program),
             *(str(self.program), str(self._config)),
             *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.dir)),
             *("--logfile", str(self.dir / "server.log"), "--save", "", "--daemonize", "no"),
-            *(("--loadmodule", str(MODULE)) if self._module else ()),
+            *(("--loadmodule", str(MODULE)) if module else ()),
             *self._arguments,
         ]
         return subprocess.Popen(

@@ -26,6 +26,7 @@ use object::Object;
 use crate::Error;
 use crate::defrag::{Mover, Sweep};
 use crate::json::{self, Kind};
+use crate::limits::Bound;
 use crate::node::{By, Edit, Items, Node, Normals, Splice, item, separated};
 use crate::path::{Step, locate};
 
@@ -264,7 +265,7 @@ impl Container {
     pub(crate) fn edit<'e>(
         &mut self,
         steps: &[Step],
-        room: usize,
+        room: Bound,
         look: &mut Look<'_, 'e>,
     ) -> Result<Outcome<'e>, Error> {
         if let Some((step, below)) = steps.split_first() {
@@ -293,11 +294,9 @@ impl Container {
     }
 }
 
-pub(crate) fn fits(room: usize, removed: usize, added: usize) -> Result<(), Error> {
-    if added > room + removed {
-        return Err(Error::too_large());
-    }
-    Ok(())
+/// Refuses to put more bytes in the place of others than there is room for.
+pub(crate) fn fits(room: Bound, removed: usize, added: usize) -> Result<(), Error> {
+    room.plus(removed).check(added)
 }
 
 fn child<'a, C: Chunks>(chunks: &'a C, step: &Step) -> Option<Node<'a>> {
@@ -320,7 +319,7 @@ fn edit_below<'e, C: Chunks>(
     chunks: &mut C,
     step: &Step,
     below: &[Step],
-    room: usize,
+    room: Bound,
     look: &mut Look<'_, 'e>,
 ) -> Result<Outcome<'e>, Error> {
     let Some(place) = chunks.find(step) else {
@@ -361,7 +360,7 @@ fn edit_below<'e, C: Chunks>(
 }
 
 /// Gives an item another value.
-fn set<C: Chunks>(chunks: &mut C, place: Place<C::At>, value: &[u8], room: usize) -> Result<(), Error> {
+fn set<C: Chunks>(chunks: &mut C, place: Place<C::At>, value: &[u8], room: Bound) -> Result<(), Error> {
     let Place { at, value: span } = place;
     let at = match chunks.chunk(at).body() {
         Body::Text(text) => {
@@ -381,7 +380,7 @@ fn set<C: Chunks>(chunks: &mut C, place: Place<C::At>, value: &[u8], room: usize
 }
 
 /// Gives a member a value; one that is missing is added at the end.
-fn put(object: &mut Object, name: &[u8], value: &[u8], room: usize) -> Result<(), Error> {
+fn put(object: &mut Object, name: &[u8], value: &[u8], room: Bound) -> Result<(), Error> {
     if let Some(place) = object.find_name(name) {
         return set(object, place, value, room);
     }

@@ -10,10 +10,11 @@
 use std::borrow::Cow;
 use std::ops::{ControlFlow, Range};
 
-use crate::container::{Container, LARGE, Outcome, fits};
+use crate::container::{Container, LARGE, Outcome};
 use crate::defrag::{Mover, Sweep};
 use crate::fields::{self, Unknown, Writer};
 use crate::lifetime::{self, MAX_SPAN};
+use crate::limits::{Bound, Limit, Limits};
 use crate::node::{By, Edit, Node};
 use crate::path::{Step, locate};
 use crate::{Error, Millis, Time, json};
@@ -42,11 +43,8 @@ mod tag {
 /// millisecond.
 const WHOLE: usize = if cfg!(test) { 2 * LARGE } else { 64 << 10 };
 
-/// The largest text, as for the server's own strings.
-const MAX_TEXT: usize = 512 << 20;
-
 /// What a document remembers about its lifetime.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     pub created: Time,
     /// Goes up by one with every write, and wraps.
@@ -198,13 +196,9 @@ impl Document {
         }
     }
 
-    /// How many bytes its text can still grow by.
-    pub(crate) fn room(&self) -> usize {
-        MAX_TEXT
-            - match self.root() {
-                Node::Text(text) => text.len(),
-                Node::Large(value) => value.len(),
-            }
+    /// The length of its text.
+    pub(crate) fn len(&self) -> usize {
+        self.root().len()
     }
 
     /// The bytes it occupies, allocations included as far as they are known.
@@ -249,12 +243,14 @@ impl Document {
         }
     }
 
-    /// Edits the value that `steps` lead to as `look`, which sees it, says; a change counts as a write.
+    /// Edits the value that `steps` lead to as `look`, which sees it, says; a change counts as a write. `bound` is
+    /// how long the document's text may become; one that is longer already may shrink.
     ///
     /// What `look` answers is passed on; `None` when nothing is there to look at. On an error nothing changed.
     pub(crate) fn edit<'e, T>(
         &mut self,
         steps: &[Step],
+        bound: Bound,
         mut look: impl FnMut(Node<'_>) -> Result<(T, Option<Edit<'e>>), Error>,
     ) -> Result<Option<T>, Error> {
         let mut answer = None;
@@ -272,6 +268,7 @@ impl Document {
                     && let Some(edit) = look(Node::Text(&text[span.clone()]))?
                 {
                     let splice = edit.splice(text, span, steps.last());
+                    bound.check_change(text.len(), text.len() - splice.range.len() + splice.added())?;
                     if splice.added() == splice.range.len() {
                         splice.overwrite(&mut bytes[HEADER..]);
                         self.set_version(header.version);
@@ -282,9 +279,10 @@ impl Document {
                 }
             }
             Stored::Large(large) => {
-                let room = MAX_TEXT - large.value.len();
-                match large.value.edit(steps, room, &mut look)? {
+                let before = large.value.len();
+                match large.value.edit(steps, bound.less(before), &mut look)? {
                     Outcome::Above(Edit::Set(value)) => {
+                        bound.check_change(before, value.len())?;
                         *self = Self::assemble(header, &large.unknown, &[&value])?;
                     }
                     Outcome::Missing | Outcome::Declined | Outcome::Above(_) => {}
@@ -296,25 +294,6 @@ impl Document {
             }
         }
         Ok(answer)
-    }
-
-    /// Replaces the whole value and counts a write. `text` is canonical.
-    pub(crate) fn replace(&mut self, text: &[u8]) -> Result<(), Error> {
-        self.edit(&[], |_| Ok(((), Some(Edit::Set(text.into()))))).map(drop)
-    }
-
-    /// Counts all the edits that `edits` makes as one write.
-    pub(crate) fn edit_once<T>(
-        &mut self,
-        edits: impl FnOnce(&mut Self) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let before = self.header().version;
-        let result = edits(self);
-        if self.header().version != before {
-            let edited = u32::from(result.is_ok());
-            self.set_version(before.wrapping_add(edited));
-        }
-        result
     }
 
     /// Sets or removes the document's own window. The text and the version stay.
@@ -357,7 +336,7 @@ impl Document {
             .then(|| HEADER + number(&header[LENGTH]) as usize + window_len(header))
     }
 
-    fn set_version(&mut self, version: u32) {
+    pub(crate) fn set_version(&mut self, version: u32) {
         let header = match &mut self.stored {
             Stored::Small(bytes) => &mut bytes[..HEADER],
             Stored::Large(large) => &mut large.header,
@@ -402,8 +381,8 @@ impl Document {
 
     fn assemble(header: Header, unknown: &[u8], parts: &[&[u8]]) -> Result<Self, Error> {
         let len: usize = parts.iter().map(|part| part.len()).sum();
-        fits(MAX_TEXT, 0, len)?;
-        fits(MAX_TEXT, 0, unknown.len())?;
+        Limits::TOP.bound(Limit::Document).check(len)?;
+        Limits::TOP.bound(Limit::Document).check(unknown.len())?;
         if len > WHOLE
             && let Some(value) = Container::new(&parts.concat())
         {
@@ -468,7 +447,11 @@ mod tests {
     const CREATED_AT: Time = 1_700_000_000_123;
 
     fn set(document: &mut Document, index: i64, value: &[u8]) {
-        document.edit(&[Step::Index(index)], |_| Ok(((), Some(Edit::Set(value.into()))))).unwrap().unwrap();
+        Limits::TOP
+            .draft(document)
+            .edit(&[Step::Index(index)], |_| Ok(((), Some(Edit::Set(value.into())))))
+            .unwrap()
+            .unwrap();
     }
 
     fn stored(document: Document) -> Box<[u8]> {
@@ -519,7 +502,7 @@ mod tests {
         let large = format!("[{}]", vec!["1"; WHOLE].join(","));
         for (text, is_large) in [(large.as_bytes(), true), (b"[22]", false)] {
             let before = document.header();
-            document.replace(text).unwrap();
+            Limits::TOP.draft(&mut document).replace(text).unwrap();
             assert_eq!(document.header(), Header { version: before.version + 1, ..before });
             assert_eq!(&*document.text(), text);
             let stored = document.clone().into_stored();
@@ -535,14 +518,14 @@ mod tests {
     #[test]
     fn several_edits_can_count_as_one_write() {
         let mut document = Document::new(b"[1,2]", CREATED_AT).unwrap();
-        let failed: Result<(), _> = document.edit_once(|document| {
+        let failed: Result<(), _> = Limits::TOP.draft(&mut document).edit_once(|document| {
             set(document, 0, b"3");
             set(document, 0, b"1");
             Err(Error::NoKey)
         });
         assert!(failed.is_err());
         assert_eq!(document.header().version, 1);
-        let edited = document.edit_once(|document| {
+        let edited = Limits::TOP.draft(&mut document).edit_once(|document| {
             set(document, 0, b"3");
             set(document, 1, b"4");
             Ok(())
@@ -555,7 +538,7 @@ mod tests {
     fn the_version_wraps() {
         let header = Header { created: 1, version: u32::MAX, window: None };
         let mut document = Document::restore(header, b"1").unwrap();
-        document.replace(b"22").unwrap();
+        Limits::TOP.draft(&mut document).replace(b"22").unwrap();
         assert_eq!(document.header().version, 0);
     }
 

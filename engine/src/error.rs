@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::Path;
 use crate::json::Kind;
+use crate::limits::Limit;
 
 /// What went wrong. The prefix is the contract with clients; the text is for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,10 @@ pub enum Error {
     OutOfRange { argument: String, reason: &'static str },
     /// The result would be beyond a limit of documents.
     Limit { reason: &'static str },
+    /// The result would be beyond a limit that an administrator can set.
+    Beyond { limit: Limit, value: usize },
+    /// Memory is full; `grows` where it would be after the batch.
+    OutOfMemory { grows: bool },
     /// A creating command asked for a policy and its prefix has none.
     NoPolicy { key: String },
     /// The document is not at the version the client asked for.
@@ -59,10 +64,6 @@ impl Error {
         Self::BadType { path: printable(path.to_string().as_bytes()), expected, found: found.name() }
     }
 
-    pub(crate) fn too_large() -> Self {
-        Self::Limit { reason: "the document would be larger than 512 MiB" }
-    }
-
     pub(crate) fn changed(path: &Path) -> Self {
         Self::Changed { path: printable(path.to_string().as_bytes()) }
     }
@@ -80,7 +81,8 @@ impl Error {
             Self::BadJson { .. } => "BADJSON",
             Self::BadType { .. } => "BADTYPE",
             Self::OutOfRange { .. } => "OUTOFRANGE",
-            Self::Limit { .. } => "LIMIT",
+            Self::Limit { .. } | Self::Beyond { .. } => "LIMIT",
+            Self::OutOfMemory { .. } => "OOM",
             Self::NoPolicy { .. } => "NOPOLICY",
             Self::Stale { .. } | Self::Changed { .. } => "STALE",
             Self::BadArgument { .. } => "BADARG",
@@ -118,6 +120,17 @@ impl Error {
                 write!(f, "'{argument}': {reason}")
             }
             Self::Limit { reason } => f.write_str(reason),
+            Self::Beyond { limit, value } => {
+                let (excess, remedy) = limit.explanation();
+                write!(f, "{excess}: rapyer.{} is {value} {}; {remedy}", limit.name(), limit.unit())
+            }
+            Self::OutOfMemory { grows } => {
+                write!(f, "command not allowed when used memory > 'maxmemory'")?;
+                if *grows {
+                    write!(f, ": the batch would need more than there is left")?;
+                }
+                write!(f, "; free memory or raise maxmemory, then repeat")
+            }
             Self::NoPolicy { key } => {
                 write!(f, "no policy covers '{key}'; set one with MODEL.POLICY SET, then repeat")
             }

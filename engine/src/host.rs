@@ -1,9 +1,10 @@
 //! What a host offers to a command, and what it is told when the command is done.
 
 use crate::command::Entry;
+use crate::limits::{Bound, Limit, Limits};
 use crate::node::By;
 use crate::path::Step;
-use crate::{Document, Error, Policies, Time};
+use crate::{Document, Draft, Error, Header, Policies, Time};
 
 /// One database of a host, opened for one command.
 ///
@@ -29,11 +30,29 @@ pub trait Host {
         Ok(())
     }
 
+    /// What this command is held to: a client's to what is configured, a replayed one to [`Limits::TOP`].
+    fn limits(&self) -> &Limits;
+
+    /// How many more bytes memory has room for, asked before a batch makes documents grow. `OOM` where memory is full.
+    fn spare_memory(&mut self) -> Result<usize, Error> {
+        Ok(usize::MAX)
+    }
+
+    /// How long the command's reply may be.
+    fn reply_bound(&self) -> Bound {
+        self.limits().bound(Limit::Reply)
+    }
+
     /// The document under `key`, looked up for reading. `WRONGTYPE` for a key of another type.
     fn read(&mut self, key: &[u8]) -> Result<Option<&Document>, Error>;
 
     /// The document under `key`, looked up for writing. What is done to it stays, so a command checks first.
-    fn edit(&mut self, key: &[u8]) -> Result<Option<&mut Document>, Error>;
+    fn edit(&mut self, key: &[u8]) -> Result<Option<Draft<'_>>, Error>;
+
+    /// The header of the document under `key`, looked up for writing: of one that may be about to go.
+    fn header(&mut self, key: &[u8]) -> Result<Option<Header>, Error> {
+        Ok(self.edit(key)?.map(|document| document.header()))
+    }
 
     /// Puts a document where there is none.
     fn insert(&mut self, key: &[u8], document: Document) -> Result<(), Error>;
@@ -58,7 +77,7 @@ impl dyn Host + '_ {
     /// The document under `key`, to read below its root.
     pub(crate) fn read_below(&mut self, key: &[u8]) -> Result<Option<&Document>, Error> {
         if self.read(key)?.is_some_and(Document::is_unbroken)
-            && let Some(document) = self.edit(key)?
+            && let Some(mut document) = self.edit(key)?
         {
             // Another form of the same value: nobody needs to hear of it.
             document.break_up();
@@ -74,7 +93,7 @@ impl dyn Host + '_ {
         by: By,
     ) -> Result<Option<&Document>, Error> {
         if self.read_below(key)?.is_some_and(|document| document.is_unindexed(steps, by))
-            && let Some(document) = self.edit(key)?
+            && let Some(mut document) = self.edit(key)?
         {
             document.index(steps, by);
         }

@@ -9,6 +9,7 @@ mod compare;
 mod string;
 mod walk;
 
+pub(crate) use canonical::canonical_within;
 pub use canonical::{MAX_DEPTH, MAX_DIGITS, canonical};
 pub use compare::{Change, changed_members};
 pub(crate) use compare::{Sought, normal, order};

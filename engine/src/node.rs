@@ -69,6 +69,14 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// The length of its text.
+    pub(crate) fn len(self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Large(container) => container.len(),
+        }
+    }
+
     /// How many elements or members it has; none unless it is an array or an object.
     pub(crate) fn items(self) -> usize {
         match self {

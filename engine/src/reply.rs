@@ -22,6 +22,16 @@ pub enum Value {
 }
 
 impl Value {
+    /// About how many bytes it takes: those of its texts, and a few for anything else.
+    pub(crate) fn len(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Null | Self::Ok | Self::Integer(_) => 0,
+                Self::Bulk(value) => value.len(),
+                Self::Array(items) => items.iter().map(Self::len).sum(),
+            }
+    }
+
     /// Writes it as one reply.
     pub fn write(&self, reply: &mut dyn Reply) {
         match self {

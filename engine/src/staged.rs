@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use crate::host::{Deadline, Done, Effect, Host, Touched};
-use crate::{Document, Error, Header, Policies, Time};
+use crate::limits::{Bound, Limit, Limits};
+use crate::{Document, Draft, Error, Header, Policies, Time, Value};
 
 /// The keys of a batch, as its operations so far have left them.
 pub(crate) struct Staged<'h, 'k> {
@@ -11,6 +12,11 @@ pub(crate) struct Staged<'h, 'k> {
     slots: Vec<Slot<'k>>,
     /// Where in `slots` a key is.
     places: HashMap<&'k [u8], usize>,
+    /// By how many bytes documents have grown, and how many the replies hold that wait for the end.
+    held: usize,
+    replies: usize,
+    /// How many bytes the host's memory had room for; unknown until an operation may make a document grow.
+    memory: Option<usize>,
 }
 
 struct Slot<'k> {
@@ -21,6 +27,10 @@ struct Slot<'k> {
     effect: Option<Effect>,
     /// Whether a document was there before the batch; asked for when the first operation creates or deletes.
     existed: Option<bool>,
+    /// How long its text was before the batch, if it was there; known once an operation changes or makes it.
+    before: usize,
+    /// By how many bytes it has grown.
+    grown: usize,
 }
 
 /// How the operations leave something.
@@ -38,11 +48,33 @@ impl<'h, 'k> Staged<'h, 'k> {
         for key in keys {
             places.entry(*key).or_insert_with(|| {
                 let (document, deadline) = (State::AsItWas, State::AsItWas);
-                slots.push(Slot { key, document, deadline, effect: None, existed: None });
+                let (effect, existed) = (None, None);
+                slots.push(Slot { key, document, deadline, effect, existed, before: 0, grown: 0 });
                 slots.len() - 1
             });
         }
-        Self { host, slots, places }
+        Self { host, slots, places, held: 0, replies: 0, memory: None }
+    }
+
+    /// Readies the batch for an operation that may make documents grow; refused where memory is full.
+    pub(crate) fn expect_growth(&mut self) -> Result<(), Error> {
+        if self.memory.is_none() {
+            self.memory = Some(self.host.spare_memory()?);
+        }
+        Ok(())
+    }
+
+    /// Counts a reply that waits for the end of the batch.
+    pub(crate) fn hold(&mut self, reply: &Value) {
+        let bytes = reply.len();
+        self.held += bytes;
+        self.replies += bytes;
+    }
+
+    /// How many bytes more the batch may hold.
+    fn left(&self) -> Bound {
+        let batch = self.host.limits().bound(Limit::Batch);
+        self.memory.map_or(batch, |memory| batch.min(Bound::memory(memory))).less(self.held)
     }
 
     pub(crate) fn knows(&self, key: &[u8]) -> bool {
@@ -55,45 +87,12 @@ impl<'h, 'k> Staged<'h, 'k> {
     }
 
     /// Does to the host what was staged, and says what became of each key that was touched.
-    pub(crate) fn commit(self) -> Result<Vec<(Touched<'k>, Header)>, Error> {
+    ///
+    /// This cannot fail half-way: a key that others have taken away meanwhile, or given to a value of another type,
+    /// is left to them. Subscribers of the server's own events could do that between two insertions.
+    pub(crate) fn commit(self) -> Vec<Touched<'k>> {
         let Self { host, slots, .. } = self;
-        let mut touched = Vec::with_capacity(slots.len());
-        for Slot { key, document, deadline, effect, .. } in slots {
-            let Some(effect) = effect else { continue };
-            let before = if effect == Effect::Created { None } else { host.deadline(key) };
-            let header = match document {
-                // Only looked at, or its deadline moved.
-                State::AsItWas => host.read(key)?.map(Document::header),
-                State::Gone => {
-                    let header = host.edit(key)?.map(|document| document.header());
-                    host.remove(key)?;
-                    header
-                }
-                State::Now(document) => {
-                    let header = document.header();
-                    match host.edit(key)? {
-                        Some(current) if effect != Effect::Created => *current = document,
-                        current => {
-                            // Made anew: nothing of what was there may stay, its deadline neither.
-                            if current.is_some() {
-                                host.remove(key)?;
-                            }
-                            host.insert(key, document)?;
-                        }
-                    }
-                    Some(header)
-                }
-            };
-            let Some(header) = header else { continue };
-            let deadline = match deadline {
-                _ if effect == Effect::Deleted => Deadline::Keep,
-                State::AsItWas => Deadline::Keep,
-                State::Now(to) => change(effect, before, Some(to)),
-                State::Gone => change(effect, before, None),
-            };
-            touched.push((Touched { key, effect, deadline }, header));
-        }
-        Ok(touched)
+        slots.into_iter().filter_map(|slot| slot.commit(host)).collect()
     }
 }
 
@@ -108,7 +107,48 @@ fn change(effect: Effect, before: Option<Time>, after: Option<Time>) -> Deadline
     }
 }
 
-impl Slot<'_> {
+impl<'k> Slot<'k> {
+    fn commit(self, host: &mut dyn Host) -> Option<Touched<'k>> {
+        let Self { key, document, deadline, effect, .. } = self;
+        let effect = effect?;
+        let before = if effect == Effect::Created { None } else { host.deadline(key) };
+        let done = match document {
+            // Only looked at, or its deadline moved.
+            State::AsItWas => host.read(key).is_ok_and(|document| document.is_some()),
+            State::Gone => host.remove(key).unwrap_or(false),
+            // Made anew: nothing of what was there may stay, its deadline neither.
+            State::Now(document) if effect == Effect::Created => {
+                host.remove(key).is_ok() && host.insert(key, document).is_ok()
+            }
+            State::Now(document) => match host.edit(key) {
+                Ok(Some(mut current)) => {
+                    *current = document;
+                    true
+                }
+                _ => false,
+            },
+        };
+        let deadline = match deadline {
+            State::Now(to) => change(effect, before, Some(to)),
+            State::Gone => change(effect, before, None),
+            State::AsItWas => Deadline::Keep,
+        };
+        Some(match (done, effect) {
+            // Named all the same: replicas count the keys.
+            (false, _) => Touched { key, effect: Effect::Read, deadline: Deadline::Keep },
+            (true, Effect::Deleted) => Touched { key, effect, deadline: Deadline::Keep },
+            (true, _) => Touched { key, effect, deadline },
+        })
+    }
+
+    /// The length of its text as the operations have left it.
+    fn len(&self) -> usize {
+        match &self.document {
+            State::Now(document) => document.len(),
+            State::AsItWas | State::Gone => 0,
+        }
+    }
+
     /// Adds what one more operation did.
     fn add(&mut self, effect: Effect) {
         let existed = self.existed.unwrap_or(true);
@@ -136,6 +176,14 @@ impl Host for Staged<'_, '_> {
         self.host.decides()
     }
 
+    fn limits(&self) -> &Limits {
+        self.host.limits()
+    }
+
+    fn reply_bound(&self) -> Bound {
+        self.host.reply_bound().less(self.replies).min(self.left())
+    }
+
     fn permits(&mut self, words: &[&[u8]]) -> Result<(), Error> {
         self.host.permits(words)
     }
@@ -149,39 +197,63 @@ impl Host for Staged<'_, '_> {
         }
     }
 
-    fn edit(&mut self, key: &[u8]) -> Result<Option<&mut Document>, Error> {
+    fn edit(&mut self, key: &[u8]) -> Result<Option<Draft<'_>>, Error> {
+        let left = self.left();
         let place = self.places[key];
         let slot = &mut self.slots[place];
         if matches!(slot.document, State::AsItWas)
             && let Some(document) = self.host.edit(slot.key)?
         {
+            slot.before = document.len();
             slot.document = State::Now(document.clone());
         }
+        let bound = left.plus(slot.before.max(slot.len()));
+        let bound = self.host.limits().bound(Limit::Document).min(bound);
         match &mut slot.document {
-            State::Now(document) => Ok(Some(document)),
+            State::Now(document) => Ok(Some(Draft::new(document, bound))),
             State::AsItWas | State::Gone => Ok(None),
         }
     }
 
+    fn header(&mut self, key: &[u8]) -> Result<Option<Header>, Error> {
+        let place = self.places[key];
+        let slot = &self.slots[place];
+        match &slot.document {
+            State::AsItWas => self.host.header(slot.key),
+            State::Now(document) => Ok(Some(document.header())),
+            State::Gone => Ok(None),
+        }
+    }
+
     fn insert(&mut self, key: &[u8], document: Document) -> Result<(), Error> {
+        let left = self.left();
         let place = self.places[key];
         let slot = &mut self.slots[place];
         if slot.existed.is_none() {
-            slot.existed = Some(self.host.edit(slot.key)?.is_some());
+            let before = self.host.edit(slot.key)?.map(|document| document.len());
+            slot.existed = Some(before.is_some());
+            slot.before = before.unwrap_or_default();
         }
+        left.plus(slot.before.max(slot.len())).check(document.len())?;
         slot.document = State::Now(document);
         slot.deadline = State::Gone;
         Ok(())
     }
 
     fn remove(&mut self, key: &[u8]) -> Result<bool, Error> {
-        let held = self.edit(key)?.is_some();
-        let slot = self.slot(key);
-        if held {
+        let place = self.places[key];
+        let slot = &mut self.slots[place];
+        let held = match &slot.document {
+            State::AsItWas => self.host.edit(slot.key)?.map(|document| document.len()),
+            State::Now(_) => Some(slot.before),
+            State::Gone => None,
+        };
+        if let Some(before) = held {
+            slot.before = before;
             slot.existed.get_or_insert(true);
             slot.document = State::Gone;
         }
-        Ok(held)
+        Ok(held.is_some())
     }
 
     fn deadline(&mut self, key: &[u8]) -> Option<Time> {
@@ -205,11 +277,14 @@ impl Host for Staged<'_, '_> {
         for touched in done.touched {
             let slot = self.slot(touched.key);
             slot.add(touched.effect);
+            let grown = slot.len().saturating_sub(slot.before);
+            let grew = std::mem::replace(&mut slot.grown, grown);
             match touched.deadline {
                 Deadline::Keep => {}
                 Deadline::Move { to, .. } => slot.deadline = State::Now(to),
                 Deadline::Clear => slot.deadline = State::Gone,
             }
+            self.held = self.held - grew + grown;
         }
     }
 }

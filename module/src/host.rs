@@ -5,13 +5,15 @@ use std::ptr;
 use std::rc::Rc;
 
 use rapyer_engine::command::{Access, Entry, execute, replay};
-use rapyer_engine::{Deadline, Discard, Document, Done, Effect, Error, Host, Policies, Time, Touched};
+use rapyer_engine::{
+    Deadline, Discard, Document, Done, Draft, Effect, Error, Host, Limits, Policies, Time, Touched,
+};
 use smallvec::SmallVec;
 
 use crate::faults;
-use crate::ffi::{Answer, Audience, Caller, Context, Key, Mode, Text, Word};
-use crate::policies;
+use crate::ffi::{self, Answer, Audience, Caller, Context, Key, Mode, Text, Word};
 use crate::replay::{APPLY, EXPIREAT};
+use crate::{memory, policies};
 
 /// Runs a command of the table. `words` are all words of the call, the command's name first.
 pub(crate) fn run(
@@ -64,6 +66,7 @@ struct Server<'c> {
     now: Time,
     access: Access,
     part: Part,
+    limits: Limits,
     /// The policies of the selected database as the command found them. Others' code that runs on the way may set
     /// new ones, so nothing of the table itself stays borrowed.
     policies: Rc<Policies>,
@@ -85,8 +88,12 @@ impl<'c> Server<'c> {
         access: Access,
         part: Part,
     ) -> Self {
+        let limits = match part {
+            Part::Client => ffi::limits(),
+            Part::Replay => Limits::TOP,
+        };
         let policies = policies::of(context.database());
-        Self { context, words, args, now, access, part, policies, caller: None, open: None, last: 0 }
+        Self { context, words, args, now, access, part, limits, policies, caller: None, open: None, last: 0 }
     }
 
     /// The place of the argument that is this very key.
@@ -233,13 +240,25 @@ impl Host for Server<'_> {
         Err(Error::NoPrefixPermission { prefix: String::from_utf8_lossy(prefix).into_owned() })
     }
 
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn spare_memory(&mut self) -> Result<usize, Error> {
+        match self.part {
+            Part::Client => memory::spare(self.context),
+            Part::Replay => Ok(usize::MAX),
+        }
+    }
+
     fn read(&mut self, key: &[u8]) -> Result<Option<&Document>, Error> {
         Ok(self.key(key, Mode::Read)?.document())
     }
 
-    fn edit(&mut self, key: &[u8]) -> Result<Option<&mut Document>, Error> {
+    fn edit(&mut self, key: &[u8]) -> Result<Option<Draft<'_>>, Error> {
         let mode = if self.is_open(key) { Mode::Again } else { Mode::Write };
-        Ok(self.key(key, mode)?.document_mut())
+        let limits = self.limits;
+        Ok(self.key(key, mode)?.document_mut().map(|document| limits.draft(document)))
     }
 
     fn insert(&mut self, key: &[u8], document: Document) -> Result<(), Error> {

@@ -8,6 +8,7 @@ mod datatype;
 mod faults;
 mod ffi;
 mod host;
+mod memory;
 mod policies;
 mod register;
 mod replay;
@@ -21,6 +22,7 @@ fn on_load(context: Context<'_>) -> Result<(), String> {
         return Err("another module has a data type of the same name".into());
     }
     register::commands(context)?;
+    ffi::register_settings(context)?;
     // Last: a server that refuses the module after this would go on calling it.
     if !ffi::subscribe(context) {
         return Err("the server does not offer the events of loading and forking".into());

@@ -25,7 +25,7 @@ pub(crate) struct Internal {
     pub(crate) keys: FindPositions,
 }
 
-pub(crate) static COMMANDS: [Internal; 4] = [
+pub(crate) static COMMANDS: [Internal; 5] = [
     Internal {
         name: "model._apply",
         flags: "write getkeys-api",
@@ -52,6 +52,17 @@ pub(crate) static COMMANDS: [Internal; 4] = [
         flags: "write",
         positions: (0, 0, 0),
         run: |context, words, answer| obeying(context, words, answer, set_policies),
+        keys: |_| (Vec::new(), 0),
+    },
+    // Not for other servers: by calling it a batch learns whether this one refuses what may need more memory.
+    Internal {
+        name: "model._maygrow",
+        flags: "readonly deny-oom",
+        positions: (0, 0, 0),
+        run: |_, _, answer| {
+            rapyer_engine::Reply::ok(answer);
+            Ok(())
+        },
         keys: |_| (Vec::new(), 0),
     },
 ];

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyBytesMethods, PyDict, PyList};
 use rapyer_engine::command::{Access, Keys, entries};
 use rapyer_engine::embedded::Keyspace;
-use rapyer_engine::{Time, Value, guarded, json};
+use rapyer_engine::{Limit, Time, Value, guarded, json};
 
 pyo3::create_exception!(
     rapyer._native,
@@ -71,6 +71,26 @@ impl Engine {
     /// The engine's time, in milliseconds since the epoch.
     fn now(&self) -> PyResult<Time> {
         self.state().now()
+    }
+
+    /// The limits by their names.
+    fn limits<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let state = self.state();
+        let limits = PyDict::new(py);
+        for limit in Limit::ALL {
+            limits.set_item(limit.name(), state.keyspace.limits().get(limit))?;
+        }
+        Ok(limits)
+    }
+
+    /// Sets a limit by its name.
+    fn set_limit(&self, name: &str, value: usize) -> PyResult<()> {
+        let limit = Limit::ALL.into_iter().find(|limit| limit.name() == name);
+        let limit = limit.ok_or_else(|| PyValueError::new_err(format!("no limit is called {name}")))?;
+        self.state().keyspace.limits_mut().set(limit, value).map_err(|_| {
+            let (least, most) = limit.range().into_inner();
+            PyValueError::new_err(format!("{name} is {least} to {most} {}, not {value}", limit.unit()))
+        })
     }
 
     /// Moves the engine's clock by this many milliseconds.

@@ -13,6 +13,12 @@ class Engine:
     def execute(self, args: Sequence[bytes]) -> _Reply:
         """Runs one command given as its words, and returns its reply."""
 
+    def limits(self) -> dict[str, int]:
+        """The limits by their names."""
+
+    def set_limit(self, name: str, value: int) -> None:
+        """Sets a limit by its name; ValueError for a value out of its range."""
+
     def now(self) -> int:
         """The engine's time, in milliseconds since the epoch."""
 

@@ -106,6 +106,120 @@ def test_a_server_out_of_memory_refuses_what_makes_documents_grow_and_nothing_el
     assert client("DBSIZE") == 0
 
 
+def batch(key: str, *operations: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    words = [word for operation in operations for word in (len(operation), *operation)]
+    return ("MODEL.EXEC", 1, key, *words)
+
+
+def directly(client: Client, words: tuple[str | int, ...]) -> object:
+    return client(*words)
+
+
+def in_a_script(client: Client, words: tuple[str | int, ...]) -> object:
+    script = "return redis.call(unpack(ARGV))"
+    return client("EVAL", script, 1, words[2], *words)
+
+
+def in_a_transaction(client: Client, words: tuple[str | int, ...]) -> object:
+    client("MULTI")
+    client(*words)
+    (reply,) = client("EXEC")
+    if isinstance(reply, Exception):
+        raise CommandFailed(str(reply))
+    return reply
+
+
+Way = Callable[[Client, tuple[str | int, ...]], object]
+
+
+# Old servers that are full refuse to queue any command of a transaction.
+@pytest.mark.parametrize("run", [directly, in_a_script])
+def test_on_a_full_server_a_batch_may_do_what_needs_no_memory(client: Client, run: Way) -> None:
+    client("MODEL.CREATE", "doc", '{"list":[1,2,3],"n":1,"text":"abc"}')
+    client("CONFIG", "SET", "maxmemory", 1)
+    shrinking = [
+        ("MODEL.POP", "doc", "$.list"),
+        ("MODEL.REMOVE", "doc", "$.list", 1),
+        ("MODEL.GET", "doc", "$.list"),
+        ("MODEL.CLEAR", "doc", "$.text"),
+        ("MODEL.UNSET", "doc", "$.n"),
+        ("MODEL.EXPECT", "doc", "$.list", "[2]"),
+    ]
+    assert run(client, batch("doc", *shrinking)) == [b"3", 1, b"[2]", 3, 1, b"OK"]
+    assert client("MODEL.GET_RO", "doc") == b'{"list":[2],"text":""}'
+    assert run(client, batch("doc", ("MODEL.DEL", "doc"))) == [1]
+    assert client("DBSIZE") == 0
+
+
+@pytest.mark.parametrize("run", [directly, in_a_script])
+@pytest.mark.parametrize("growing", GROWING.values(), ids=GROWING)
+def test_on_a_full_server_a_batch_that_needs_memory_changes_nothing(
+    client: Client, run: Way, growing: tuple[str, ...]
+) -> None:
+    client("MODEL.CREATE", "doc", '{"list":[1],"n":1}')
+    before = client("MODEL.GET_RO", "doc")
+    words = batch("doc", ("MODEL.POP", "doc", "$.list"), (growing[0], "doc", *growing[2:]))
+    client("CONFIG", "SET", "maxmemory", 1)
+    with pytest.raises(
+        CommandFailed, match=r"OOM operation 2 .*command not allowed when used memory > 'maxmemory'; free memory"
+    ):
+        run(client, words)
+    assert client("MODEL.GET_RO", "doc") == before
+    client("CONFIG", "SET", "maxmemory", 0)
+    run(client, words)
+    assert client("MODEL.GET_RO", "doc") != before
+
+
+REPEATS = [("MODEL.CALC", "doc", "$.text", "REPEAT", 5)] * 8
+"""From ten kilobytes to four gigabytes."""
+
+
+@pytest.mark.parametrize("run", [directly, in_a_script, in_a_transaction])
+def test_a_batch_that_would_need_more_memory_than_is_left_is_refused_before_it_has_it(
+    client: Client, run: Way
+) -> None:
+    client("MODEL.CREATE", "doc", json.dumps({"text": "x" * 10_000}))
+    before = client("MODEL.GET_RO", "doc")
+    client("CONFIG", "SET", "maxmemory", memory(client) + 16 * MIB)
+    client("CONFIG", "RESETSTAT")
+    with pytest.raises(CommandFailed, match=r"OOM operation [56] .*more than there is left; free memory"):
+        run(client, batch("doc", *REPEATS))
+    assert client("MODEL.GET_RO", "doc") == before
+    assert int(client.info("memory")["used_memory_peak"]) < memory(client) + 40 * MIB
+    # Another setting counts at once.
+    client("CONFIG", "SET", "maxmemory", 0, "rapyer.max-batch", 100_000)
+    with pytest.raises(CommandFailed, match="LIMIT operation 2 .*rapyer.max-batch is 100000 bytes"):
+        run(client, batch("doc", *REPEATS))
+    assert client("MODEL.GET_RO", "doc") == before
+
+
+def test_where_the_server_evicts_a_batch_may_grow_as_other_commands_may(client: Client) -> None:
+    client("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    client("CONFIG", "SET", "maxmemory", memory(client) + 4 * MIB)
+    text = json.dumps("x" * 100_000)
+    for at in range(200):
+        key = f"S:{at}"
+        assert client(*batch(key, ("MODEL.CREATE", key, text))) == [b"OK"]
+    assert int(client.info("stats")["evicted_keys"]) > 100
+    # Nothing that may be evicted is left.
+    client("FLUSHALL")
+    client("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
+    client("MODEL.CREATE", "doc", "[1]")
+    client("CONFIG", "SET", "maxmemory", 1)
+    with pytest.raises(CommandFailed, match="OOM"):
+        client(*batch("doc", ("MODEL.APPEND", "doc", "$", 2)))
+
+
+def test_a_replica_that_is_full_applies_the_batches_of_its_primary(client: Client, replica: Server) -> None:
+    with Client(replica) as at_replica:
+        at_replica("CONFIG", "SET", "maxmemory", 1)
+        client("MODEL.CREATE", "doc", json.dumps({"text": "x" * 10_000}))
+        client(*batch("doc", *REPEATS[:4]))
+        assert client("WAIT", 1, 5000) == 1
+        at_replica("CONFIG", "SET", "maxmemory", 0)
+        assert at_replica("MODEL.GET_RO", "doc") == client("MODEL.GET_RO", "doc")
+
+
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "allkeys-lfu"])
 def test_documents_are_evicted_and_the_others_stay_whole(client: Client, policy: str) -> None:
     client("MODEL.POLICY", "SET", "S:", "TTL", 600_000, "REFRESH", "ALL")

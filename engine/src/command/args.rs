@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::{Range, RangeInclusive};
 
 use super::Command;
-use crate::{Error, Millis, Path, Time, integer, json, lifetime};
+use crate::{Error, Limits, Millis, Path, Time, integer, json, lifetime};
 
 /// An argument of a row, in the order of the command line.
 #[derive(Debug)]
@@ -139,11 +139,13 @@ impl Command {
 #[derive(Clone, Copy, Debug)]
 pub struct Args<'a> {
     rest: &'a [&'a [u8]],
+    /// What JSON is held to.
+    limits: Limits,
 }
 
 impl<'a> Args<'a> {
-    pub(super) fn new(args: &'a [&'a [u8]]) -> Self {
-        Self { rest: args }
+    pub(super) fn new(args: &'a [&'a [u8]], limits: &Limits) -> Self {
+        Self { rest: args, limits: *limits }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -193,7 +195,7 @@ impl<'a> Args<'a> {
 
     /// The next word as canonical JSON that will stand inside `above` containers.
     pub(super) fn json(&mut self, above: usize) -> Result<Cow<'a, [u8]>, Error> {
-        json::canonical(self.word()?, above)
+        json::canonical_within(self.word()?, above, &self.limits)
     }
 
     /// The next word if it is not an option of `command`, as canonical JSON.

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use crate::json::{self, Kind};
 use crate::node::{Edit, Node};
 use crate::path::{Path, Step};
-use crate::{Document, Error};
+use crate::{Draft, Error};
 
 /// Sets the value at a path, which may be that of a new member, unless `NX` or `XX` forbids it; whether it did.
 pub(super) fn assign(
-    document: &mut Document,
+    document: &mut Draft<'_>,
     path: &Path,
     value: &[u8],
     condition: Option<&str>,
@@ -46,25 +46,22 @@ pub(super) fn assign(
 
 /// Sets values at paths one after the other, all or none.
 pub(super) fn assign_all(
-    document: &mut Document,
+    document: &mut Draft<'_>,
     assignments: &[(Path, Cow<'_, [u8]>)],
 ) -> Result<(), Error> {
-    let assign_each = |document: &mut Document| {
+    let assign_each = |document: &mut Draft<'_>| {
         assignments.iter().try_for_each(|(path, value)| assign(document, path, value, None).map(drop))
     };
     if assignments.len() < 2 || none_can_fail(document, assignments) {
         return assign_each(document);
     }
-    let mut edited = document.clone();
-    assign_each(&mut edited)?;
-    *document = edited;
-    Ok(())
+    document.edit_or_restore(assign_each)
 }
 
 /// Whether every assignment is possible as the document is now, none changes what another one needs, and there is
 /// room for all of them.
-fn none_can_fail(document: &Document, assignments: &[(Path, Cow<'_, [u8]>)]) -> bool {
-    let mut room = document.room();
+fn none_can_fail(document: &Draft<'_>, assignments: &[(Path, Cow<'_, [u8]>)]) -> bool {
+    let mut room = document.room().bytes;
     let mut places = Vec::with_capacity(assignments.len());
     for (path, value) in assignments {
         let Some((last, above)) = path.steps().split_last() else {
@@ -94,7 +91,7 @@ fn none_can_fail(document: &Document, assignments: &[(Path, Cow<'_, [u8]>)]) -> 
 }
 
 /// Merges a patch of RFC 7396 into the value at a path, all of it or nothing.
-pub(super) fn merge(document: &mut Document, at: &Path, patch: &[u8]) -> Result<(), Error> {
+pub(super) fn merge(document: &mut Draft<'_>, at: &Path, patch: &[u8]) -> Result<(), Error> {
     let (mut assignments, mut removals) = (Vec::new(), Vec::new());
     plan(document.root().find(at.steps()), at, patch, &mut assignments, &mut removals);
     if assignments.is_empty() && removals.is_empty() {
@@ -153,6 +150,6 @@ fn without_nulls(patch: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Removes the value at a path; whether there was one.
-pub(super) fn remove(document: &mut Document, path: &Path) -> Result<bool, Error> {
+pub(super) fn remove(document: &mut Draft<'_>, path: &Path) -> Result<bool, Error> {
     Ok(document.edit(path.steps(), |_| Ok(((), Some(Edit::Remove))))?.is_some())
 }

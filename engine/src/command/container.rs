@@ -12,7 +12,7 @@ use crate::host::Effect;
 use crate::json::{self, Kind as Json, Sought};
 use crate::node::{By, Edit, Node};
 use crate::path::{Name, Path, Step};
-use crate::{Document, Error, Groups};
+use crate::{Document, Draft, Error, Groups};
 
 pub(super) static APPEND: Command = Command {
     name: "APPEND",
@@ -61,13 +61,13 @@ fn append(call: &mut Call<'_>) -> Result<(), Error> {
     if bytes && (unique || most.is_some()) {
         return Err(Error::argument(b"BASE64", "UNIQUE and MAXLEN are for arrays, BASE64 is for strings"));
     }
-    let document = call.edit(key)?;
+    let mut document = call.edit(key)?;
     if unique || most.is_some() {
-        array_at(document, &path)?;
+        array_at(&document, &path)?;
     }
     if unique {
         document.index(path.steps(), By::Value);
-        retain_new(array_at(document, &path)?, &mut values);
+        retain_new(array_at(&document, &path)?, &mut values);
     }
     let before = document.header().version;
     let length = document.edit_once(|document| {
@@ -157,8 +157,8 @@ fn insert(call: &mut Call<'_>) -> Result<(), Error> {
         values.push(value);
     }
     call.end()?;
-    let document = call.edit(key)?;
-    let length = array_at(document, &path)?.items();
+    let mut document = call.edit(key)?;
+    let length = array_at(&document, &path)?.items();
     let at = Some(bound(index, length)).filter(|at| *at < length);
     document.edit(path.steps(), |_| Ok(((), Some(Edit::Insert { at, values: &values }))))?;
     let header = document.header();
@@ -181,7 +181,11 @@ pub(super) fn array_at<'d>(document: &'d Document, path: &Path) -> Result<Node<'
 }
 
 /// Takes the elements of ranges, in their order, out of an array, as one write: how many.
-pub(super) fn cut_all(document: &mut Document, path: &Path, ranges: &[Range<usize>]) -> Result<usize, Error> {
+pub(super) fn cut_all(
+    document: &mut Draft<'_>,
+    path: &Path,
+    ranges: &[Range<usize>],
+) -> Result<usize, Error> {
     document.edit_once(|document| {
         // The last one first: what is before it stays where it is.
         for range in ranges.iter().rev().filter(|range| !range.is_empty()) {
@@ -214,7 +218,8 @@ fn pop(call: &mut Call<'_>) -> Result<(), Error> {
     let path = call.args.path()?;
     let which = call.args.optional_json(&POP, 0)?;
     call.end()?;
-    let document = call.edit(key)?;
+    let bound = call.host.reply_bound();
+    let mut document = call.edit(key)?;
     let container = document.root().find(path.steps()).ok_or_else(|| Error::no_path(&path))?;
     let (step, last) = match container.kind() {
         Json::Array => (element(which.as_deref())?, None),
@@ -223,7 +228,11 @@ fn pop(call: &mut Call<'_>) -> Result<(), Error> {
     };
     let popped = match step {
         Some(step) => {
-            let value = |node: Node<'_>| Ok((node.text().into_owned(), Some(Edit::Remove)));
+            let named = last.as_ref().map_or(0, |name| name.len() + 3);
+            let value = |node: Node<'_>| {
+                bound.check(named + node.len())?;
+                Ok((node.text().into_owned(), Some(Edit::Remove)))
+            };
             document.edit(path.join(step).steps(), value)?
         }
         None => None,
@@ -292,11 +301,12 @@ fn remove(call: &mut Call<'_>) -> Result<(), Error> {
     while call.option()?.is_some() {
         most = call.args.integer(1..=i64::MAX, "COUNT takes a whole number, at least 1")?;
     }
-    let document = call.edit(key)?;
+    let mut document = call.edit(key)?;
     let sought = Sought::new(&value);
-    let places = array_at(document, &path)?.elements().enumerate().filter(|(_, element)| element.is(&sought));
+    let places =
+        array_at(&document, &path)?.elements().enumerate().filter(|(_, element)| element.is(&sought));
     let ranges = runs(places.map(|(at, _)| at).take(usize::try_from(most).unwrap_or(usize::MAX)));
-    let removed = cut_all(document, &path, &ranges)?;
+    let removed = cut_all(&mut document, &path, &ranges)?;
     let header = document.header();
     call.removed(key, removed, header);
     Ok(())
@@ -337,10 +347,10 @@ fn cut(call: &mut Call<'_>) -> Result<(), Error> {
     let start = call.args.integer(i64::MIN..=i64::MAX, INDEX)?;
     let stop = call.args.integer(i64::MIN..=i64::MAX, INDEX)?;
     call.end()?;
-    let document = call.edit(key)?;
-    let length = array_at(document, &path)?.items();
+    let mut document = call.edit(key)?;
+    let length = array_at(&document, &path)?.items();
     let range = bound(start, length)..bound(stop, length);
-    let removed = cut_all(document, &path, &[range])?;
+    let removed = cut_all(&mut document, &path, &[range])?;
     let header = document.header();
     call.removed(key, removed, header);
     Ok(())
@@ -367,7 +377,7 @@ fn clear(call: &mut Call<'_>) -> Result<(), Error> {
     let key = call.args.word()?;
     let path = call.args.path()?;
     call.end()?;
-    let document = call.edit(key)?;
+    let mut document = call.edit(key)?;
     let removed = document.edit(path.steps(), |node| {
         let empty: &[u8] = match node.kind() {
             Json::Array => b"[]",

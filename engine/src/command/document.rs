@@ -7,8 +7,9 @@ use super::assign::{assign_all, remove};
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, NX, XX};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
+use crate::limits::{Bound, Limit};
 use crate::path::{Path, Step};
-use crate::{Document, Error, Groups};
+use crate::{Document, Draft, Error, Groups, Header, Reply};
 
 pub(super) static CREATE: Command = Command {
     name: "CREATE",
@@ -48,7 +49,7 @@ pub(super) fn put<'a>(
 ) -> Result<bool, Error> {
     match (call.try_edit(key)?, condition) {
         (Some(_), Some("NX")) | (None, Some("XX")) => return Ok(false),
-        (Some(document), _) => {
+        (Some(mut document), _) => {
             document.replace(text)?;
             let header = document.header();
             call.touch(key, Effect::Changed, header);
@@ -60,6 +61,7 @@ pub(super) fn put<'a>(
 
 fn insert<'a>(call: &mut Call<'a>, key: &'a [u8], text: &[u8]) -> Result<(), Error> {
     call.check_policy(key)?;
+    call.host.limits().bound(Limit::Document).check(text.len())?;
     let document = Document::new(text, call.now)?;
     let header = document.header();
     call.host.insert(key, document)?;
@@ -116,7 +118,7 @@ fn save(call: &mut Call<'_>) -> Result<(), Error> {
     };
     need_object(json::kind(&text))?;
     match call.try_edit(key)? {
-        Some(document) => {
+        Some(mut document) => {
             need_object(document.root().kind())?;
             document.break_up();
             // Saving without a change keeps a document alive all the same; nothing was written then.
@@ -150,7 +152,7 @@ fn member_names(call: &mut Call<'_>) -> Result<HashSet<Vec<u8>>, Error> {
 
 /// Makes the members in `only` what they are in the object `new`: replaced, added at the end, or gone. Whether
 /// that changed anything.
-fn save_members(document: &mut Document, new: &[u8], only: &HashSet<Vec<u8>>) -> Result<bool, Error> {
+fn save_members(document: &mut Draft<'_>, new: &[u8], only: &HashSet<Vec<u8>>) -> Result<bool, Error> {
     let mut gone: HashSet<&[u8]> = only.iter().map(Vec::as_slice).collect();
     let mut assignments = Vec::new();
     for member in json::members(new, 0) {
@@ -194,10 +196,14 @@ pub(super) static MGET: Command = Command {
 
 fn mget(call: &mut Call<'_>) -> Result<(), Error> {
     let keys = call.args.rest();
+    let bound = call.host.reply_bound();
+    let mut bytes = 0;
     // Copied first: a key of another type among the last would come too late to take a reply back.
     let mut texts = Vec::with_capacity(keys.len());
     for key in keys {
         let document = call.host.read(key)?;
+        bytes += document.map_or(0, Document::len);
+        bound.check(bytes)?;
         texts.push(document.map(|document| document.text().into_owned()));
         if let Some(header) = document.map(Document::header) {
             call.touch(key, Effect::Read, header);
@@ -234,19 +240,35 @@ fn get_or_create(call: &mut Call<'_>) -> Result<(), Error> {
     let key = call.args.word()?;
     let text = call.args.json(0)?;
     call.end()?;
-    if let Some(document) = call.host.read(key)? {
-        call.reply.array(2);
-        call.reply.integer(0);
-        call.reply.bulk(&document.text());
-        let header = document.header();
+    let bound = call.host.reply_bound();
+    let mut found = match call.host.read(key)? {
+        Some(document) => Some(answer_existing(call.reply, document, bound)?),
+        None => None,
+    };
+    // A miss is an event: whoever heard of it may have made the document by now.
+    if found.is_none()
+        && let Some(document) = call.host.edit(key)?
+    {
+        found = Some(answer_existing(call.reply, &document, bound)?);
+    }
+    if let Some(header) = found {
         call.touch(key, Effect::Read, header);
         return Ok(());
     }
+    bound.check(text.len())?;
     insert(call, key, &text)?;
     call.reply.array(2);
     call.reply.integer(1);
     call.reply.bulk(&text);
     Ok(())
+}
+
+fn answer_existing(reply: &mut dyn Reply, document: &Document, bound: Bound) -> Result<Header, Error> {
+    bound.check(document.len())?;
+    reply.array(2);
+    reply.integer(0);
+    reply.bulk(&document.text());
+    Ok(document.header())
 }
 
 pub(super) static COPY: Command = Command {
@@ -309,7 +331,7 @@ fn del(call: &mut Call<'_>) -> Result<(), Error> {
     let keys = call.args.rest();
     let mut headers = Vec::with_capacity(keys.len());
     for key in keys {
-        headers.push(call.host.edit(key)?.map(|document| document.header()));
+        headers.push(call.host.header(key)?);
     }
     let mut deleted = 0;
     for (key, header) in keys.iter().zip(headers) {

@@ -3,13 +3,13 @@
 use super::{Access, Arg, Call, Command, Entry, Keys, Kind, find, operate};
 use crate::host::Host;
 use crate::staged::Staged;
-use crate::{Error, Groups, Recorder};
+use crate::{Error, Groups, Header, Recorder};
 
 pub(super) static EXEC: Command = Command {
     name: "EXEC",
     subcommand: None,
     summary: "Runs several commands on documents as one: all of them, or none.",
-    access: Access::Grow,
+    access: Access::Write,
     tells: true,
     // Each operation belongs to its own.
     groups: Groups::empty(),
@@ -54,10 +54,12 @@ fn exec(call: &mut Call<'_>) -> Result<(), Error> {
             name: crate::error::printable(words[0]),
             error: Box::new(error),
         })?;
-        replies.push(reply.into_value());
+        let reply = reply.into_value();
+        staged.hold(&reply);
+        replies.push(reply);
     }
-    let touched = staged.commit()?;
-    call.touched.extend(touched);
+    // Each operation has decided about its deadlines, by the header that its document had then.
+    call.touched.extend(staged.commit().into_iter().map(|touched| (touched, Header::default())));
     call.reply.array(replies.len());
     for reply in replies {
         reply.write(call.reply);
@@ -84,6 +86,9 @@ fn run(words: &[&[u8]], staged: &mut Staged<'_, '_>, reply: &mut Recorder) -> Re
         return Err(Error::argument(stranger, "not among the keys that EXEC names at its start"));
     }
     staged.permits(words)?;
+    if entry.command.access == Access::Grow {
+        staged.expect_growth()?;
+    }
     operate(entry, args, staged, reply)
 }
 

@@ -4,6 +4,7 @@ use super::container::length;
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json, Sought};
+use crate::limits::Bound;
 use crate::node::{By, Node, Normals};
 use crate::path::{Path, Step};
 use crate::{Error, Groups, Reply};
@@ -23,7 +24,7 @@ pub(super) static LEN: Command = Command {
     ifversion: false,
     reply: "the count; nil where there is nothing",
     run: |call| {
-        tell(call, |node, path, reply| {
+        tell(call, |node, path, _, reply| {
             reply.integer(length(node, path)? as i64);
             Ok(())
         })
@@ -45,7 +46,7 @@ pub(super) static TYPE: Command = Command {
     ifversion: false,
     reply: "null, boolean, integer, number, string, array or object; nil where there is nothing",
     run: |call| {
-        tell(call, |node, _, reply| {
+        tell(call, |node, _, _, reply| {
             reply.bulk(node.kind().name().as_bytes());
             Ok(())
         })
@@ -67,10 +68,11 @@ pub(super) static KEYS: Command = Command {
     ifversion: false,
     reply: "an array of JSON strings; nil where there is nothing",
     run: |call| {
-        tell(call, |node, path, reply| {
+        tell(call, |node, path, bound, reply| {
             if node.kind() != Json::Object {
                 return Err(Error::bad_type(path, "an object", node.kind()));
             }
+            bound.check(node.names().map(<[u8]>::len).sum())?;
             reply.array(node.items());
             node.names().for_each(|name| reply.bulk(name));
             Ok(())
@@ -81,11 +83,12 @@ pub(super) static KEYS: Command = Command {
 /// Answers with what `about` tells of the value at the path that may follow the key; nil where there is none.
 fn tell(
     call: &mut Call<'_>,
-    about: fn(Node<'_>, &Path, &mut dyn Reply) -> Result<(), Error>,
+    about: fn(Node<'_>, &Path, Bound, &mut dyn Reply) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let key = call.args.word()?;
     let path = call.args.optional_path()?.unwrap_or_default();
     call.end()?;
+    let bound = call.host.reply_bound();
     let document = call.host.read_below(key)?;
     let Some((document, node)) =
         document.and_then(|document| Some((document, document.root().find(path.steps())?)))
@@ -93,7 +96,7 @@ fn tell(
         call.reply.null();
         return Ok(());
     };
-    about(node, &path, call.reply)?;
+    about(node, &path, bound, call.reply)?;
     let header = document.header();
     call.touch(key, Effect::Read, header);
     Ok(())

@@ -65,7 +65,7 @@ pub(super) static LOCK: Command = Command {
 fn lock(call: &mut Call<'_>) -> Result<(), Error> {
     let (key, token) = key_and_token(call)?;
     let until = call.now + lease(call)?;
-    let before = call.host.edit(key)?.map(|document| Lease::read(document)).transpose()?;
+    let before = call.host.edit(key)?.map(|document| Lease::read(&document)).transpose()?;
     let number = match before {
         Some(lease) if lease.is_held(call.now) && lease.token != token => {
             call.reply.null();
@@ -127,7 +127,7 @@ fn unlock(call: &mut Call<'_>) -> Result<(), Error> {
 
 /// Moves the end of the lease that `token` holds, if it does.
 fn hold_until<'a>(call: &mut Call<'a>, key: &'a [u8], token: &[u8], until: Time) -> Result<(), Error> {
-    let lease = call.host.edit(key)?.map(|document| Lease::read(document)).transpose()?;
+    let lease = call.host.edit(key)?.map(|document| Lease::read(&document)).transpose()?;
     let lease = lease.filter(|lease| lease.is_held(call.now) && lease.token == token);
     let held = lease.is_some();
     if let Some(lease) = lease {
@@ -155,7 +155,7 @@ fn lease(call: &mut Call<'_>) -> Result<Millis, Error> {
 
 fn store<'a>(call: &mut Call<'a>, key: &'a [u8], lease: &Lease) -> Result<(), Error> {
     let to = lease.until + REMEMBERED;
-    let (effect, header) = if let Some(document) = call.host.edit(key)? {
+    let (effect, header) = if let Some(mut document) = call.host.edit(key)? {
         document.replace(&lease.text())?;
         (Effect::Changed, document.header())
     } else {

@@ -28,7 +28,7 @@ pub use table::{Entry, TABLE, entries, find};
 
 use crate::host::{Deadline, Done, Effect, Host, Touched};
 use crate::node::By;
-use crate::{Document, Error, Groups, Header, Path, Reply, Time, lifetime};
+use crate::{Draft, Error, Groups, Header, Path, Reply, Time, lifetime};
 
 /// A row of the table.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ pub enum Access {
     Read,
     /// Writes documents and may make them grow: a server out of memory refuses it.
     Grow,
-    /// Writes documents and never makes them grow.
+    /// Writes documents. It never makes them grow, or, as a batch, asks for each of its operations.
     Write,
     /// Reads policies.
     Inspect,
@@ -140,7 +140,7 @@ impl<'a> Call<'a> {
     fn new(entry: Entry, args: &'a [&'a [u8]], host: &'a mut dyn Host, reply: &'a mut dyn Reply) -> Self {
         Self {
             entry,
-            args: Args::new(args),
+            args: Args::new(args, host.limits()),
             now: host.now(),
             host,
             reply,
@@ -187,21 +187,21 @@ impl<'a> Call<'a> {
 
     /// The document under `key`, to change it below its root, where there must be one. Called when all arguments
     /// are taken.
-    pub(crate) fn edit(&mut self, key: &[u8]) -> Result<&mut Document, Error> {
-        let document = self.try_edit(key)?.ok_or(Error::NoKey)?;
+    pub(crate) fn edit(&mut self, key: &[u8]) -> Result<Draft<'_>, Error> {
+        let mut document = self.try_edit(key)?.ok_or(Error::NoKey)?;
         document.break_up();
         Ok(document)
     }
 
     /// The document under `key`, to look elements of the array at `path` up by their values and to change it.
-    pub(crate) fn edit_indexed(&mut self, key: &[u8], path: &Path, by: By) -> Result<&mut Document, Error> {
-        let document = self.edit(key)?;
+    pub(crate) fn edit_indexed(&mut self, key: &[u8], path: &Path, by: By) -> Result<Draft<'_>, Error> {
+        let mut document = self.edit(key)?;
         document.index(path.steps(), by);
         Ok(document)
     }
 
     /// The document under `key`, to change it; refused where `IFVERSION` asked for another version.
-    pub(crate) fn try_edit(&mut self, key: &[u8]) -> Result<Option<&mut Document>, Error> {
+    pub(crate) fn try_edit(&mut self, key: &[u8]) -> Result<Option<Draft<'_>>, Error> {
         let document = self.host.edit(key)?;
         let Some(expected) = self.expects_version else {
             return Ok(document);

@@ -8,6 +8,7 @@ use crate::arithmetic::{Operator, calculate, double, is_number, printed};
 use crate::container::fits;
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
+use crate::limits::Bound;
 use crate::moment::{Moment, shifted_seconds};
 use crate::node::{Edit, Node};
 use crate::path::Path;
@@ -49,7 +50,7 @@ fn incrby(call: &mut Call<'_>) -> Result<(), Error> {
     {
         return Err(Error::argument(least, "MIN is above MAX"));
     }
-    let document = call.edit(key)?;
+    let mut document = call.edit(key)?;
     let sum = document.edit(path.steps(), |node| {
         let sum = combined(node, &path, Operator::Add, &operand)?;
         let crosses = |bound: &Option<Cow<'_, [u8]>>, way| {
@@ -146,7 +147,8 @@ fn calc(call: &mut Call<'_>) -> Result<(), Error> {
     if matches!(operation, Operation::Repeat) {
         call.work_specially();
     }
-    let document = call.edit(key)?;
+    let bound = call.host.reply_bound();
+    let mut document = call.edit(key)?;
     let room = document.room();
     let value = document.edit(path.steps(), |node| {
         let value = match operation {
@@ -154,6 +156,7 @@ fn calc(call: &mut Call<'_>) -> Result<(), Error> {
             Operation::Repeat => repeated(node, &path, &operand, room)?,
             Operation::Shift => shifted(node, &path, &operand)?,
         };
+        bound.check(value.len())?;
         Ok((value.clone(), Some(Edit::Set(value.into()))))
     })?;
     let value = value.ok_or_else(|| Error::no_path(&path))?;
@@ -163,8 +166,8 @@ fn calc(call: &mut Call<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// A string or an array, so many times; the document may grow by `room` bytes.
-fn repeated(node: Node<'_>, path: &Path, times: &[u8], room: usize) -> Result<Vec<u8>, Error> {
+/// A string or an array, so many times; `room` is what the document may grow by.
+fn repeated(node: Node<'_>, path: &Path, times: &[u8], room: Bound) -> Result<Vec<u8>, Error> {
     let between: &[u8] = match node.kind() {
         Json::String => b"",
         Json::Array => b",",

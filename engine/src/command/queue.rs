@@ -7,6 +7,7 @@ use super::container::{array_at, cut_all, runs};
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
+use crate::limits::Bound;
 use crate::node::{By, Edit, Node, Normals};
 use crate::path::{Path, Step};
 use crate::{Document, Error, Groups};
@@ -43,23 +44,21 @@ fn push(call: &mut Call<'_>) -> Result<(), Error> {
         items.push(valued(call, &path, priority)?);
     }
     call.end()?;
-    let document = call.edit_indexed(key, &path, By::Paired)?;
-    let before = queue_at(document, &path)?.items();
+    let mut document = call.edit_indexed(key, &path, By::Paired)?;
+    let before = queue_at(&document, &path)?.items();
     // All of them or none: nothing else can fail.
-    if document.room() < items.iter().map(|(priority, value)| priority.len() + value.len() + 4).sum() {
-        return Err(Error::too_large());
-    }
+    document.room().check(items.iter().map(|(priority, value)| priority.len() + value.len() + 4).sum())?;
     let length = document.edit_once(|document| {
         let mut length = before;
         for (priority, value) in &items {
             let sought = Normals::from([json::normal(value)]);
             let held =
-                array_at(document, &path)?.places(By::Paired, &sought).first().map(|(place, _)| *place);
+                array_at(&document, &path)?.places(By::Paired, &sought).first().map(|(place, _)| *place);
             if let Some(place) = held {
                 document.edit(path.steps(), |_| Ok(((), Some(Edit::Cut(place..place + 1)))))?;
                 length -= 1;
             }
-            let place = bisect(array_at(document, &path)?, length, priority);
+            let place = bisect(array_at(&document, &path)?, length, priority);
             let values = [Cow::from([b"[", &priority[..], b",", value, b"]"].concat())];
             let at = (place < length).then_some(place);
             document.edit(path.steps(), |_| Ok(((), Some(Edit::Insert { at, values: &values }))))?;
@@ -141,11 +140,11 @@ pub(super) static UNPUSH: Command = Command {
             values.push(value);
         }
         call.end()?;
-        let document = call.edit_indexed(key, &path, By::Paired)?;
+        let mut document = call.edit_indexed(key, &path, By::Paired)?;
         let sought: Normals<'_> = values.iter().map(|value| json::normal(value)).collect();
-        let places = queue_at(document, &path)?.places(By::Paired, &sought);
+        let places = queue_at(&document, &path)?.places(By::Paired, &sought);
         let ranges = runs(places.iter().map(|(place, _)| *place));
-        let removed = cut_all(document, &path, &ranges)?;
+        let removed = cut_all(&mut document, &path, &ranges)?;
         let header = document.header();
         call.removed(key, removed, header);
         Ok(())
@@ -170,8 +169,9 @@ pub(super) static POPMIN: Command = Command {
         let key = call.args.word()?;
         let path = call.args.path()?;
         let count = count(call, &POPMIN)?;
-        let document = call.edit(key)?;
-        let items = first(array_at(document, &path)?, &path, count)?;
+        let bound = call.host.reply_bound();
+        let mut document = call.edit(key)?;
+        let items = first(array_at(&document, &path)?, &path, count, bound)?;
         if !items.is_empty() {
             document.edit(path.steps(), |_| Ok(((), Some(Edit::Cut(0..items.len())))))?;
             let header = document.header();
@@ -200,11 +200,12 @@ pub(super) static PEEK: Command = Command {
         let key = call.args.word()?;
         let path = call.args.path()?;
         let count = count(call, &PEEK)?;
+        let bound = call.host.reply_bound();
         let mut items = Vec::new();
         if let Some(document) = call.host.read_below(key)?
             && document.root().find(path.steps()).is_some()
         {
-            items = first(array_at(document, &path)?, &path, count)?;
+            items = first(array_at(document, &path)?, &path, count, bound)?;
             let header = document.header();
             call.touch(key, Effect::Read, header);
         }
@@ -220,13 +221,19 @@ fn count(call: &mut Call<'_>, command: &'static Command) -> Result<Option<usize>
     Ok(count.map(|count| usize::try_from(count).unwrap_or(usize::MAX)))
 }
 
-fn first(queue: Node<'_>, path: &Path, count: Option<usize>) -> Result<Vec<Vec<u8>>, Error> {
+/// The first elements, as many as there may be in a reply.
+fn first(queue: Node<'_>, path: &Path, count: Option<usize>, bound: Bound) -> Result<Vec<Vec<u8>>, Error> {
+    let mut bytes = 0;
     queue
         .elements()
         .take(count.unwrap_or(1))
-        .map(|element| match element.pair() {
-            Some(_) => Ok(element.text().into_owned()),
-            None => Err(no_pair(element, path)),
+        .map(|element| {
+            bytes += element.len();
+            bound.check(bytes)?;
+            match element.pair() {
+                Some(_) => Ok(element.text().into_owned()),
+                None => Err(no_pair(element, path)),
+            }
         })
         .collect()
 }

@@ -37,8 +37,8 @@ fn add(call: &mut Call<'_>) -> Result<(), Error> {
         values.push(value);
     }
     let strict = strict(call)?;
-    let document = call.edit_indexed(key, &path, By::Value)?;
-    let set = array_at(document, &path)?;
+    let mut document = call.edit_indexed(key, &path, By::Value)?;
+    let set = array_at(&document, &path)?;
     let sought = values.iter().map(|value| json::normal(value)).collect();
     if strict && !set.places(By::Value, &sought).is_empty() {
         return Err(Error::changed(&path));
@@ -97,15 +97,15 @@ fn discard(call: &mut Call<'_>) -> Result<(), Error> {
         values.push(value);
     }
     let strict = strict(call)?;
-    let document = call.edit_indexed(key, &path, By::Value)?;
+    let mut document = call.edit_indexed(key, &path, By::Value)?;
     let sought: Normals<'_> = values.iter().map(|value| json::normal(value)).collect();
-    let places = array_at(document, &path)?.places(By::Value, &sought);
+    let places = array_at(&document, &path)?.places(By::Value, &sought);
     let ranges = runs(places.iter().map(|(place, _)| *place));
     let found: HashSet<&Cow<'_, [u8]>> = places.iter().map(|(_, normal)| normal).collect();
     if strict && found.len() < sought.len() {
         return Err(Error::changed(&path));
     }
-    let removed = cut_all(document, &path, &ranges)?;
+    let removed = cut_all(&mut document, &path, &ranges)?;
     let header = document.header();
     call.removed(key, removed, header);
     Ok(())

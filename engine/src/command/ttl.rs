@@ -106,7 +106,7 @@ fn set(call: &mut Call<'_>) -> Result<(), Error> {
         });
     }
     let at = at.ok_or_else(|| Error::argument(b"ONCE", "goes with PX or PXAT"))?;
-    let document = call.host.edit(key)?.ok_or(Error::NoKey)?;
+    let mut document = call.host.edit(key)?.ok_or(Error::NoKey)?;
     if at <= call.now {
         // As the server's own EXPIRE with a moment that is past.
         let header = document.header();
@@ -151,7 +151,7 @@ fn inherit(call: &mut Call<'_>) -> Result<(), Error> {
         None if call.host.decides() => return Err(no_policy(call, key)),
         None => crate::Policy::default(),
     };
-    let document = call.host.edit(key)?.ok_or(Error::NoKey)?;
+    let mut document = call.host.edit(key)?.ok_or(Error::NoKey)?;
     document.set_window(None)?;
     let header = document.header();
     let current = call.host.deadline(key);

@@ -59,8 +59,8 @@ fn set_below<'a>(
     condition: Option<&str>,
 ) -> Result<bool, Error> {
     call.work_specially();
-    let document = call.edit(key)?;
-    let done = assign(document, path, value, condition)?;
+    let mut document = call.edit(key)?;
+    let done = assign(&mut document, path, value, condition)?;
     if done {
         let header = document.header();
         call.touch(key, Effect::Changed, header);
@@ -95,37 +95,34 @@ fn get(call: &mut Call<'_>) -> Result<(), Error> {
     if !paths.is_empty() && !paths.iter().any(Path::is_root) {
         call.work_specially();
     }
+    let bound = call.host.reply_bound();
     let document = if paths.is_empty() { call.host.read(key)? } else { call.host.read_below(key)? };
     let Some(document) = document else {
         call.reply.null();
         return Ok(());
     };
     let root = document.root();
-    let found = match paths.as_slice() {
-        [] => {
-            call.reply.bulk(&root.text());
-            true
-        }
-        [path] => reply_at(call.reply, root, path),
-        paths => {
-            call.reply.array(paths.len());
-            paths.iter().filter(|path| reply_at(call.reply, root, path)).count() > 0
-        }
+    // Found first: the same value may be asked for many times.
+    let found: SmallVec<[Option<Node<'_>>; 1]> = match paths.as_slice() {
+        [] => SmallVec::from_elem(Some(root), 1),
+        paths => paths.iter().map(|path| root.find(path.steps())).collect(),
     };
-    if found {
-        let header = document.header();
+    bound.check(found.iter().flatten().map(|node| node.len()).sum())?;
+    if found.len() > 1 {
+        call.reply.array(found.len());
+    }
+    for node in &found {
+        match node {
+            Some(node) => call.reply.bulk(&node.text()),
+            None => call.reply.null(),
+        }
+    }
+    let read = found.iter().any(Option::is_some).then(|| document.header());
+    drop(found);
+    if let Some(header) = read {
         call.touch(key, Effect::Read, header);
     }
     Ok(())
-}
-
-fn reply_at(reply: &mut dyn crate::Reply, root: Node<'_>, path: &Path) -> bool {
-    let found = root.find(path.steps());
-    match found {
-        Some(node) => reply.bulk(&node.text()),
-        None => reply.null(),
-    }
-    found.is_some()
 }
 
 pub(super) static UPDATE: Command = Command {
@@ -166,7 +163,7 @@ fn update(call: &mut Call<'_>) -> Result<(), Error> {
             "UPDATE takes pairs of a path, which starts with $, and a JSON value",
         ));
     }
-    let document = call.edit(key)?;
+    let mut document = call.edit(key)?;
     for condition in &conditions {
         if !condition.is_met(document.root())? {
             call.reply.null();
@@ -199,7 +196,7 @@ pub(super) static MERGE: Command = Command {
         let path = call.args.path()?;
         let patch = call.args.json(path.depth())?;
         call.end()?;
-        let document = call.edit(key)?;
+        let mut document = call.edit(key)?;
         document.edit_once(|document| merge(document, &path, &patch))?;
         let header = document.header();
         call.touch(key, Effect::Changed, header);
@@ -238,7 +235,7 @@ fn unset(call: &mut Call<'_>) -> Result<(), Error> {
             "the root stays: MODEL.DEL deletes a document, MODEL.CLEAR empties it",
         ));
     }
-    let document = call.edit(key)?;
+    let mut document = call.edit(key)?;
     let mut places: Vec<Path> = paths
         .iter()
         .filter_map(|path| document.root().resolve(path.steps()))

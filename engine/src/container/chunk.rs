@@ -10,6 +10,7 @@ use super::{Container, Look, Outcome, Size};
 use crate::Error;
 use crate::defrag::{Mover, Sweep};
 use crate::json::{self, Elements, Members};
+use crate::limits::Bound;
 use crate::node::Node;
 use crate::path::Step;
 
@@ -181,7 +182,7 @@ impl Chunk {
     pub(super) fn edit_nested<'e>(
         &mut self,
         steps: &[Step],
-        room: usize,
+        room: Bound,
         look: &mut Look<'_, 'e>,
     ) -> Result<Outcome<'e>, Error> {
         match self.nested_mut() {

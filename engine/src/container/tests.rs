@@ -6,9 +6,10 @@ use proptest::prelude::*;
 
 use super::{Container, Outcome};
 use crate::json::{self, Kind};
+use crate::limits::Bound;
 use crate::node::{By, Edit, Node, Normals};
 use crate::path::{Name, Path, Step, locate};
-use crate::{Document, Error};
+use crate::{Document, Error, Limits};
 
 /// A random edit, its numbers to be taken modulo what is there.
 #[derive(Clone, Debug)]
@@ -137,7 +138,7 @@ fn compare_places(node: Node<'_>, text: Node<'_>) {
 }
 
 fn apply(document: &mut Document, steps: &[Step], edit: &Edit<'_>) -> Result<Option<()>, Error> {
-    document.edit(steps, |_| Ok(((), Some(edit.clone()))))
+    Limits::TOP.draft(document).edit(steps, |_| Ok(((), Some(edit.clone()))))
 }
 
 proptest! {
@@ -251,10 +252,10 @@ fn no_edit_grows_beyond_the_room_there_is() {
         (&below, Edit::Put { name: &name, value: b"1" }, 6),
         (&below, Edit::Set(b"\"12345678\""[..].into()), 3),
     ] {
-        let refused = container.edit(steps, added - 1, &mut |_| Ok(Some(edit.clone())));
-        assert!(matches!(refused, Err(Error::Limit { .. })), "{edit:?}");
+        let refused = container.edit(steps, Bound::memory(added - 1), &mut |_| Ok(Some(edit.clone())));
+        assert!(matches!(refused, Err(Error::OutOfMemory { .. })), "{edit:?}");
         assert_eq!(container.text(), text.as_bytes());
-        let done = container.clone().edit(steps, added, &mut |_| Ok(Some(edit.clone())));
+        let done = container.clone().edit(steps, Bound::memory(added), &mut |_| Ok(Some(edit.clone())));
         assert!(matches!(done, Ok(Outcome::Done)), "{edit:?}");
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::command;
 use crate::host::{Deadline, Done, Effect, Host};
-use crate::{Document, Error, Policies, Recorder, Time, Value, lifetime};
+use crate::{Document, Draft, Error, Limits, Policies, Recorder, Time, Value, lifetime};
 
 /// One database: its documents and policies.
 #[derive(Debug, Default)]
@@ -23,6 +23,7 @@ pub struct Keyspace {
     /// The keys that have a deadline, soonest first.
     due: BTreeSet<(Time, Arc<[u8]>)>,
     policies: Policies,
+    limits: Limits,
 }
 
 #[derive(Debug)]
@@ -44,6 +45,15 @@ impl Keyspace {
         let mut reply = Recorder::default();
         command::execute(entry, &words[names..], &mut Opened { keyspace: self, now }, &mut reply)?;
         Ok(reply.into_value())
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The same, to set them.
+    pub fn limits_mut(&mut self) -> &mut Limits {
+        &mut self.limits
     }
 
     fn expire(&mut self, now: Time) {
@@ -111,12 +121,17 @@ impl Host for Opened<'_> {
         true
     }
 
+    fn limits(&self) -> &Limits {
+        &self.keyspace.limits
+    }
+
     fn read(&mut self, key: &[u8]) -> Result<Option<&Document>, Error> {
         Ok(self.keyspace.slots.get(key).map(|slot| &slot.document))
     }
 
-    fn edit(&mut self, key: &[u8]) -> Result<Option<&mut Document>, Error> {
-        Ok(self.keyspace.slots.get_mut(key).map(|slot| &mut slot.document))
+    fn edit(&mut self, key: &[u8]) -> Result<Option<Draft<'_>>, Error> {
+        let Keyspace { slots, limits, .. } = &mut *self.keyspace;
+        Ok(slots.get_mut(key).map(|slot| limits.draft(&mut slot.document)))
     }
 
     fn insert(&mut self, key: &[u8], document: Document) -> Result<(), Error> {

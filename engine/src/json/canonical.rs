@@ -1,17 +1,19 @@
 //! The one validating pass: any bytes in, canonical text or a precise error out.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::ops::Range;
 
 use smallvec::SmallVec;
 
 use super::string::{BadEscape, escaped, find_special, unescape};
-use super::walk::members;
-use crate::Error;
+use super::walk::skip;
+use crate::limits::Limit;
+use crate::{Error, Limits};
 
 /// How many containers may lie within one another.
 pub const MAX_DEPTH: usize = 128;
-/// How many digits an integer may have: what Python converts unless it is told otherwise.
+/// How many digits an integer may have, and how many bytes another number of a client: what Python converts to an
+/// integer unless it is told otherwise.
 pub const MAX_DIGITS: usize = 4300;
 
 /// Beyond this many digits before its point a number may be too large for a double.
@@ -24,10 +26,19 @@ const NOT_A_NUMBER: &str = "NaN and Infinity are not JSON, send them as strings:
 /// `above` is how many containers will enclose the value where it goes. Of members with the same name the last
 /// one stays, where it stands.
 pub fn canonical(text: &[u8], above: usize) -> Result<Cow<'_, [u8]>, Error> {
+    canonical_within(text, above, &Limits::TOP)
+}
+
+/// The same for a text that is held to a client's limits.
+pub(crate) fn canonical_within<'t>(
+    text: &'t [u8],
+    above: usize,
+    limits: &Limits,
+) -> Result<Cow<'t, [u8]>, Error> {
     if let Err(error) = std::str::from_utf8(text) {
         return Err(Error::BadJson { offset: error.valid_up_to(), reason: "invalid UTF-8" });
     }
-    let mut pass = Pass { text, at: 0, out: Vec::new(), copied: 0 };
+    let mut pass = Pass { text, limits, at: 0, out: Vec::new(), copied: 0, dropped: Vec::new() };
     pass.skip_space();
     pass.copied = pass.at;
     pass.value(above)?;
@@ -41,16 +52,20 @@ pub fn canonical(text: &[u8], above: usize) -> Result<Cow<'_, [u8]>, Error> {
         return Ok(Cow::Borrowed(rest));
     }
     pass.out.extend_from_slice(rest);
-    Ok(Cow::Owned(pass.out))
+    Ok(Cow::Owned(without(pass.out, pass.dropped)))
 }
 
 /// The canonical text so far is `out` followed by the input from `copied` to `at`: nothing is copied before the
 /// input is first found not to be canonical.
 struct Pass<'a> {
     text: &'a [u8],
+    limits: &'a Limits,
     at: usize,
     out: Vec<u8>,
     copied: usize,
+    /// The spans, in the canonical text so far, of members that a later one of the same name replaces. They are cut
+    /// out at the end, all at once: objects that repeat names may lie in one another.
+    dropped: Vec<Range<usize>>,
 }
 
 impl Pass<'_> {
@@ -146,6 +161,8 @@ impl Pass<'_> {
             if whole > MAX_DIGITS {
                 return Err(Error::Limit { reason: "an integer has more than 4300 digits" });
             }
+        } else if self.at - start > self.limits.number {
+            return Err(Error::Limit { reason: "a number is longer than 4300 bytes" });
         } else if (exponent || whole > SAFE_FLOAT_DIGITS) && overflows(&self.text[start..self.at]) {
             return Err(Error::Limit { reason: "a number is too large for a 64-bit float" });
         }
@@ -201,13 +218,14 @@ impl Pass<'_> {
     }
 
     fn object(&mut self, depth: usize) -> Result<(), Error> {
-        let start = self.written();
         if !self.open(depth, b'}')? {
             return Ok(());
         }
-        let mut names = SmallVec::<[u64; 16]>::new();
+        // Fingerprints of names, and where in the canonical text their members start.
+        let mut names = SmallVec::<[(u64, usize); 16]>::new();
         loop {
-            names.push(self.name()?);
+            let start = self.written();
+            names.push((self.name()?, start));
             self.space();
             if self.peek() != Some(b':') {
                 return Err(self.bad("expected ':'"));
@@ -220,17 +238,15 @@ impl Pass<'_> {
             }
         }
         names.sort_unstable();
-        if names.windows(2).any(|pair| pair[0] == pair[1]) {
-            self.keep_last_members(start);
+        if names.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            self.keep_last_members(&names);
         }
         Ok(())
     }
 
     /// Enters a container that `depth` others enclose: whether it holds anything.
     fn open(&mut self, depth: usize, close: u8) -> Result<bool, Error> {
-        if depth >= MAX_DEPTH {
-            return Err(Error::Limit { reason: "the document would be nested more than 128 levels deep" });
-        }
+        self.limits.bound(Limit::Depth).check(depth + 1)?;
         self.at += 1;
         self.space();
         let empty = self.peek() == Some(close);
@@ -271,23 +287,41 @@ impl Pass<'_> {
         Ok(fingerprint(&self.out[written..]))
     }
 
-    /// Rewrites the object just read, which starts at `start` of the canonical text, without the members that
-    /// a later one of the same name replaces.
-    fn keep_last_members(&mut self, start: usize) {
+    /// Drops the members of the object just read that a later one of the same name replaces. `names` are sorted.
+    fn keep_last_members(&mut self, names: &[(u64, usize)]) {
         self.replace(self.at, b"");
-        let object = self.out.split_off(start);
-        let mut kept: Vec<_> = members(&object, 0).collect();
-        let mut seen = HashSet::new();
-        kept.reverse();
-        kept.retain(|member| seen.insert(&object[member.name.clone()]));
-        let mut before = b'{';
-        for member in kept.into_iter().rev() {
-            self.out.push(before);
-            self.out.extend_from_slice(&object[member.name.start..member.value.end]);
-            before = b',';
+        let mut starts: Vec<usize> = names.iter().map(|(_, start)| *start).collect();
+        starts.sort_unstable();
+        for alike in names.chunk_by(|one, other| one.0 == other.0).filter(|alike| alike.len() > 1) {
+            let mut alike: Vec<(&[u8], usize)> =
+                alike.iter().map(|(_, start)| (&self.out[*start..skip(&self.out, *start)], *start)).collect();
+            alike.sort_unstable();
+            for pair in alike.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+                // It is not the last member, so it ends, comma included, where the next one starts.
+                let start = pair[0].1;
+                let next = starts.partition_point(|other| *other <= start);
+                self.dropped.push(start..starts[next]);
+            }
         }
-        self.out.push(b'}');
     }
+}
+
+/// The text without these spans, which may lie in one another.
+fn without(text: Vec<u8>, mut spans: Vec<Range<usize>>) -> Vec<u8> {
+    if spans.is_empty() {
+        return text;
+    }
+    spans.sort_unstable_by_key(|span| span.start);
+    let mut kept = Vec::with_capacity(text.len());
+    let mut at = 0;
+    for span in spans {
+        if span.end > at {
+            kept.extend_from_slice(&text[at..span.start]);
+            at = span.end;
+        }
+    }
+    kept.extend_from_slice(&text[at..]);
+    kept
 }
 
 impl From<BadEscape> for Error {
@@ -319,6 +353,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
+    use super::super::members;
     use super::*;
 
     fn made(text: impl AsRef<[u8]>) -> String {
@@ -341,7 +376,7 @@ mod tests {
     #[track_caller]
     fn assert_limit(text: impl AsRef<[u8]>, above: usize) {
         let result = canonical(text.as_ref(), above);
-        assert!(matches!(result, Err(Error::Limit { .. })), "{result:?}");
+        assert!(matches!(result, Err(Error::Limit { .. } | Error::Beyond { .. })), "{result:?}");
     }
 
     fn nested(depth: usize) -> String {

@@ -80,6 +80,27 @@ impl Context<'_> {
         unsafe { server!(RedisModule_AvoidReplicaTraffic()) != 0 }
     }
 
+    /// The part of `maxmemory` that is in use; zero where there is no limit.
+    #[expect(clippy::unused_self, reason = "who has a context holds the server's lock")]
+    pub(crate) fn used_memory_ratio(self) -> f64 {
+        // SAFETY: no preconditions.
+        f64::from(unsafe { server!(RedisModule_GetUsedMemoryRatio()) })
+    }
+
+    /// Whether memory was full when the client's command began, so that what may need more is refused.
+    pub(crate) fn refuses_growth(self) -> bool {
+        // SAFETY: the context is alive, and the format says that the command has no words and is held to memory. The
+        // server makes no reply where it refuses, and any other one is ours to free.
+        unsafe {
+            let reply = server!(RedisModule_Call(self.raw, MAY_GROW.as_ptr(), c"M".as_ptr()));
+            let refused = reply.is_null();
+            if !refused {
+                server!(RedisModule_FreeCallReply(reply));
+            }
+            refused
+        }
+    }
+
     /// Replicates a command in place of the one that runs.
     pub(crate) fn replicate(self, command: &CStr, words: &[Word<'_>], audience: Audience) {
         let format = match audience {
@@ -175,7 +196,7 @@ impl Context<'_> {
     }
 
     /// A field of what `INFO` tells.
-    fn info(self, section: &CStr, field: &CStr) -> Option<CString> {
+    pub(crate) fn info(self, section: &CStr, field: &CStr) -> Option<CString> {
         // SAFETY: context and names are alive; the value belongs to the information, which is freed after its use.
         unsafe {
             let info = server!(RedisModule_GetServerInfo(self.raw, section.as_ptr()));
@@ -186,6 +207,9 @@ impl Context<'_> {
         }
     }
 }
+
+/// A command that does nothing and that the server refuses where memory is full.
+pub(crate) const MAY_GROW: &CStr = c"MODEL._MAYGROW";
 
 /// The slots of a document move by the command of its append-only file and by what is replicated, as Valkey asks.
 /// Redis may give the bit another meaning.

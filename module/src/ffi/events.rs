@@ -7,12 +7,12 @@ use redis_module::raw;
 
 use super::context::Context;
 use super::guard::guarded;
-use crate::policies;
+use crate::{memory, policies};
 
 /// What a timer runs.
 pub(crate) type Task = fn(Context<'_>);
 
-/// Subscribes to what the policies need to know; false when the server refuses.
+/// Subscribes to what the policies and the look at memory need to know; false when the server refuses.
 pub(crate) fn subscribe(context: Context<'_>) -> bool {
     let subscribe = |id, callback| {
         let event = raw::RedisModuleEvent { id, dataver: 1 };
@@ -24,6 +24,7 @@ pub(crate) fn subscribe(context: Context<'_>) -> bool {
     subscribe(raw::REDISMODULE_EVENT_LOADING, loading)
         && subscribe(raw::REDISMODULE_EVENT_REPL_ASYNC_LOAD, loading_aside)
         && subscribe(raw::REDISMODULE_EVENT_FORK_CHILD, fork)
+        && subscribe(raw::REDISMODULE_EVENT_CONFIG, config)
 }
 
 extern "C" fn loading(
@@ -70,6 +71,15 @@ extern "C" fn fork(
             policies::rewrite_starts(context);
         }
     });
+}
+
+extern "C" fn config(
+    context: *mut raw::RedisModuleCtx,
+    _event: raw::RedisModuleEvent,
+    _subevent: u64,
+    _data: *mut c_void,
+) {
+    guard(context, |_| memory::settings_changed());
 }
 
 /// Runs a task once, in this many milliseconds.

@@ -86,6 +86,8 @@ fn missing() -> Option<&'static str> {
         RedisModule_GetModuleUserFromUserName RedisModule_FreeModuleUser RedisModule_ACLCheckCommandPermissions
         RedisModule_ACLCheckKeyPermissions RedisModule_ACLAddLogEntry RedisModule_Call RedisModule_FreeCallReply
         RedisModule_DefragShouldStop RedisModule_SubscribeToServerEvent RedisModule_CreateTimer
+        RedisModule_RegisterNumericConfig RedisModule_LoadConfigs RedisModule_GetUsedMemoryRatio
+        RedisModule_Call RedisModule_FreeCallReply
     ];
     functions.into_iter().find_map(|(name, missing)| missing.then_some(name))
 }

@@ -1,0 +1,80 @@
+//! A document under a command's hands.
+
+use std::ops::{Deref, DerefMut};
+
+use crate::limits::Bound;
+use crate::node::{Edit, Node};
+use crate::path::Step;
+use crate::{Document, Error};
+
+/// A document to change, and how long its text may become. Whoever opens it sets the bound: a host by its limits, a
+/// batch by what it has left.
+#[derive(Debug)]
+pub struct Draft<'d> {
+    document: &'d mut Document,
+    bound: Bound,
+}
+
+impl<'d> Draft<'d> {
+    pub(crate) fn new(document: &'d mut Document, bound: Bound) -> Self {
+        Self { document, bound }
+    }
+
+    /// How many bytes its text can still grow by.
+    pub(crate) fn room(&self) -> Bound {
+        self.bound.less(self.len())
+    }
+
+    /// Edits the value that `steps` lead to; see [`Document::edit`].
+    pub(crate) fn edit<'e, T>(
+        &mut self,
+        steps: &[Step],
+        look: impl FnMut(Node<'_>) -> Result<(T, Option<Edit<'e>>), Error>,
+    ) -> Result<Option<T>, Error> {
+        self.document.edit(steps, self.bound, look)
+    }
+
+    /// Replaces the whole value and counts a write. `text` is canonical.
+    pub(crate) fn replace(&mut self, text: &[u8]) -> Result<(), Error> {
+        self.edit(&[], |_| Ok(((), Some(Edit::Set(text.into()))))).map(drop)
+    }
+
+    /// Counts all the edits that `edits` makes as one write.
+    pub(crate) fn edit_once<T>(
+        &mut self,
+        edits: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let before = self.header().version;
+        let result = edits(self);
+        if self.header().version != before {
+            let edited = u32::from(result.is_ok());
+            self.document.set_version(before.wrapping_add(edited));
+        }
+        result
+    }
+
+    /// Makes edits that may fail in the middle: all of them or none.
+    pub(crate) fn edit_or_restore(
+        &mut self,
+        edits: impl FnOnce(&mut Draft<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut edited = self.document.clone();
+        edits(&mut Draft::new(&mut edited, self.bound))?;
+        *self.document = edited;
+        Ok(())
+    }
+}
+
+impl Deref for Draft<'_> {
+    type Target = Document;
+
+    fn deref(&self) -> &Document {
+        self.document
+    }
+}
+
+impl DerefMut for Draft<'_> {
+    fn deref_mut(&mut self) -> &mut Document {
+        self.document
+    }
+}
