@@ -15,6 +15,7 @@ mod tests;
 mod values;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::{ControlFlow, Range};
 
 pub(crate) use chunk::LARGE;
@@ -201,7 +202,15 @@ impl Container {
         }
     }
 
-    /// The elements of these normal texts, with their places, in no order.
+    /// Which of these normal texts elements have.
+    pub(crate) fn held<'s>(&self, by: By, sought: &'s Normals<'_>) -> HashSet<&'s [u8]> {
+        match self {
+            Self::Array(array) => array.held(by, sought),
+            Self::Object(_) => HashSet::new(),
+        }
+    }
+
+    /// The elements of these normal texts, with their places, in order.
     pub(crate) fn places(&self, by: By, sought: &Normals<'_>) -> Vec<(usize, Cow<'_, [u8]>)> {
         match self {
             Self::Array(array) => array.places(by, sought),
@@ -215,11 +224,11 @@ impl Container {
     }
 
     /// Readies the array that `steps` lead to, if that is what it is, for look-ups of its elements.
-    pub(crate) fn index(&mut self, steps: &[Step], by: By) {
+    pub(crate) fn index(&mut self, steps: &[Step], by: By, many: bool) {
         match (steps.split_first(), self) {
-            (None, Self::Array(array)) => array.index(by),
-            (Some((step, below)), Self::Array(array)) => index_below(array, step, below, by),
-            (Some((step, below)), Self::Object(object)) => index_below(object, step, below, by),
+            (None, Self::Array(array)) => array.index(by, many),
+            (Some((step, below)), Self::Array(array)) => index_below(array, step, below, by, many),
+            (Some((step, below)), Self::Object(object)) => index_below(object, step, below, by, many),
             (None, Self::Object(_)) => {}
         }
     }
@@ -285,7 +294,9 @@ impl Container {
                 array.insert(at, &list);
             }
             (Self::Array(array), Edit::Cut(range)) => array.cut(range),
-            (Self::Array(_), Edit::Put { .. }) | (Self::Object(_), Edit::Insert { .. } | Edit::Cut(_)) => {
+            (Self::Array(array), Edit::CutAll(ranges)) => array.cut_all(ranges),
+            (Self::Array(_), Edit::Put { .. })
+            | (Self::Object(_), Edit::Insert { .. } | Edit::Cut(_) | Edit::CutAll(_)) => {
                 return Ok(Outcome::Declined);
             }
             (_, edit @ (Edit::Set(_) | Edit::Remove)) => return Ok(Outcome::Above(edit)),
@@ -307,11 +318,11 @@ fn child<'a, C: Chunks>(chunks: &'a C, step: &Step) -> Option<Node<'a>> {
     })
 }
 
-fn index_below<C: Chunks>(chunks: &mut C, step: &Step, below: &[Step], by: By) {
+fn index_below<C: Chunks>(chunks: &mut C, step: &Step, below: &[Step], by: By, many: bool) {
     if let Some(place) = chunks.find(step)
         && let Some(container) = chunks.nested(place.at)
     {
-        container.index(below, by);
+        container.index(below, by, many);
     }
 }
 

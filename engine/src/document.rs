@@ -361,10 +361,10 @@ impl Document {
     }
 
     /// Readies the array at `steps` for look-ups of its elements, which then do not cost its size; a part of it at
-    /// a time.
-    pub(crate) fn index(&mut self, steps: &[Step], by: By) {
+    /// a time, all of it for `many` look-ups.
+    pub(crate) fn index(&mut self, steps: &[Step], by: By, many: bool) {
         if let Stored::Large(large) = &mut self.stored {
-            large.value.index(steps, by);
+            large.value.index(steps, by, many);
         }
     }
 

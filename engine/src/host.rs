@@ -95,7 +95,7 @@ impl dyn Host + '_ {
         if self.read_below(key)?.is_some_and(|document| document.is_unindexed(steps, by))
             && let Some(mut document) = self.edit(key)?
         {
-            document.index(steps, by);
+            document.index(steps, by, false);
         }
         self.read(key)
     }

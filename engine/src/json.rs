@@ -16,4 +16,4 @@ pub(crate) use compare::{Sought, normal, order};
 pub(crate) use string::{push_escaped, unescape};
 pub use string::{quote, string_chars, unquote};
 pub use walk::{Elements, Kind, Member, Members, element, elements, kind, member, members, skip};
-pub(crate) use walk::{containers_over, whole};
+pub(crate) use walk::{close, containers_over, whole};

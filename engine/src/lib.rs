@@ -26,6 +26,7 @@ mod node;
 mod path;
 mod policy;
 mod reply;
+mod seen;
 mod staged;
 
 pub use command::{Command, Entry};

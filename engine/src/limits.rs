@@ -46,9 +46,9 @@ impl Limit {
     /// The values that it can have.
     pub fn range(self) -> RangeInclusive<usize> {
         match self {
-            Self::Document => 1024..=LARGEST,
+            Self::Document | Self::Reply => 1024..=LARGEST,
             Self::Depth => 1..=MAX_DEPTH,
-            Self::Batch | Self::Reply => 1024..=1 << 40,
+            Self::Batch => 1024..=1 << 40,
         }
     }
 

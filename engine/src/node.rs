@@ -114,14 +114,23 @@ impl<'a> Node<'a> {
 
     /// The elements of these normal texts, with their places, in order.
     pub(crate) fn places(self, by: By, sought: &Normals<'_>) -> Vec<(usize, Cow<'a, [u8]>)> {
-        let mut places = match self {
+        match self {
             Self::Text(_) => {
                 by.normals(self.elements(), 0).filter(|(_, normal)| sought.contains(normal)).collect()
             }
             Self::Large(container) => container.places(by, sought),
-        };
-        places.sort_unstable_by_key(|(place, _)| *place);
-        places
+        }
+    }
+
+    /// Which of these normal texts its elements have.
+    pub(crate) fn held<'s>(self, by: By, sought: &'s Normals<'_>) -> HashSet<&'s [u8]> {
+        match self {
+            Self::Text(_) => {
+                let normals = by.normals(self.elements(), 0);
+                normals.filter_map(|(_, normal)| sought.get(&*normal)).map(AsRef::as_ref).collect()
+            }
+            Self::Large(container) => container.held(by, sought),
+        }
     }
 
     /// The number and the value that it is an array of, if it is one.
@@ -211,6 +220,20 @@ pub(crate) enum Edit<'e> {
     Insert { at: Option<usize>, values: &'e [Cow<'e, [u8]>] },
     /// The elements of a range, which lies within it, leave the array it is.
     Cut(Range<usize>),
+    /// Those of several ranges, in order and apart, leave the large array it is.
+    CutAll(&'e [Range<usize>]),
+}
+
+/// Places in their order as ranges of neighbours.
+pub(crate) fn runs(places: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for place in places {
+        match runs.last_mut() {
+            Some(run) if run.end == place => run.end += 1,
+            _ => runs.push(place..place + 1),
+        }
+    }
+    runs
 }
 
 /// A range of a text and what takes its place.
@@ -255,6 +278,29 @@ impl<'e> Splice<'e> {
     }
 }
 
+impl<'e> Edit<'e> {
+    /// Takes the elements of ranges, which lie within it, in order and apart, out of an array.
+    pub(crate) fn cut_all(array: Node<'_>, ranges: &'e [Range<usize>]) -> Self {
+        match (ranges, array) {
+            ([range], _) => Self::Cut(range.clone()),
+            (_, Node::Large(_)) => Self::CutAll(ranges),
+            (_, Node::Text(text)) => {
+                let mut ranges = ranges.iter().peekable();
+                let mut kept = vec![b'['];
+                for (at, element) in json::elements(text, 0).enumerate() {
+                    ranges.next_if(|range| range.end <= at);
+                    if !ranges.peek().is_some_and(|range| range.contains(&at)) {
+                        kept.extend_from_slice(&text[element]);
+                        kept.push(b',');
+                    }
+                }
+                json::close(&mut kept);
+                Self::Set(kept.into())
+            }
+        }
+    }
+}
+
 impl Edit<'_> {
     /// The edit of the value at `span`, to which `step` was the last one, as one of the text around it.
     pub(crate) fn splice(&self, text: &[u8], span: Range<usize>, step: Option<&Step>) -> Splice<'_> {
@@ -271,7 +317,7 @@ impl Edit<'_> {
                 let run = json::elements(text, span.start).run(range);
                 Splice::new(run.map_or(end..end, |run| with_comma(text, run)), [])
             }
-            Self::Insert { values: [], .. } => Splice::new(end..end, []),
+            Self::Insert { values: [], .. } | Self::CutAll(_) => Splice::new(end..end, []),
             Self::Insert { at, values } => {
                 match at.and_then(|at| json::element(text, span.start, at as i64)) {
                     Some(start) => Splice::new(start..start, separated(values).chain([&b","[..]])),

@@ -16,7 +16,7 @@ const MAX_INDEX: i64 = (1 << 53) - 1;
 pub(crate) type Name = SmallVec<[u8; 24]>;
 
 /// One step from a value to one inside it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Step {
     Name(Name),
     /// Negative from the end.
@@ -24,7 +24,7 @@ pub enum Step {
 }
 
 /// A way from the root to a value.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Path {
     steps: SmallVec<[Step; 4]>,
 }

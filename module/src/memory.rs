@@ -23,6 +23,7 @@ pub(crate) fn settings_changed() {
 /// How many more bytes memory has room for; `OOM` where the server refuses commands that may need more.
 ///
 /// With eviction that is all of `maxmemory`, since the server makes room behind each command.
+#[expect(clippy::cast_precision_loss, reason = "the ratio is no more precise")]
 pub(crate) fn spare(context: Context<'_>) -> Result<usize, Error> {
     let used = context.used_memory_ratio();
     if used == 0.0 {

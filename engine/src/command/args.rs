@@ -410,7 +410,7 @@ mod tests {
         ) {
             let words: Vec<&[u8]> =
                 std::iter::once(count.as_bytes()).chain(keys.iter().map(String::as_bytes)).collect();
-            let taken = Args::new(&words).keys("").unwrap_or_default();
+            let taken = Args::new(&words, &Limits::TOP).keys("").unwrap_or_default();
             prop_assert_eq!(&words[Keys::Counted.range(&words)], taken);
         }
     }

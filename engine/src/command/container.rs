@@ -10,7 +10,7 @@ use super::set::retain_new;
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json, Sought};
-use crate::node::{By, Edit, Node};
+use crate::node::{By, Edit, Node, runs};
 use crate::path::{Name, Path, Step};
 use crate::{Document, Draft, Error, Groups};
 
@@ -66,7 +66,7 @@ fn append(call: &mut Call<'_>) -> Result<(), Error> {
         array_at(&document, &path)?;
     }
     if unique {
-        document.index(path.steps(), By::Value);
+        document.index(path.steps(), By::Value, false);
         retain_new(array_at(&document, &path)?, &mut values);
     }
     let before = document.header().version;
@@ -180,20 +180,17 @@ pub(super) fn array_at<'d>(document: &'d Document, path: &Path) -> Result<Node<'
     if node.kind() == Json::Array { Ok(node) } else { Err(Error::bad_type(path, "an array", node.kind())) }
 }
 
-/// Takes the elements of ranges, in their order, out of an array, as one write: how many.
+/// Takes the elements of ranges, in order and apart, out of an array: how many.
 pub(super) fn cut_all(
     document: &mut Draft<'_>,
     path: &Path,
     ranges: &[Range<usize>],
 ) -> Result<usize, Error> {
-    document.edit_once(|document| {
-        // The last one first: what is before it stays where it is.
-        for range in ranges.iter().rev().filter(|range| !range.is_empty()) {
-            document.edit(path.steps(), |_| Ok(((), Some(Edit::Cut(range.clone())))))?;
-        }
-        Ok(())
-    })?;
-    Ok(ranges.iter().map(ExactSizeIterator::len).sum())
+    let removed = ranges.iter().map(ExactSizeIterator::len).sum();
+    if removed > 0 {
+        document.edit(path.steps(), |array| Ok(((), Some(Edit::cut_all(array, ranges)))))?;
+    }
+    Ok(removed)
 }
 
 pub(super) static POP: Command = Command {
@@ -310,18 +307,6 @@ fn remove(call: &mut Call<'_>) -> Result<(), Error> {
     let header = document.header();
     call.removed(key, removed, header);
     Ok(())
-}
-
-/// Places in their order as ranges of neighbours.
-pub(super) fn runs(places: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
-    let mut runs: Vec<Range<usize>> = Vec::new();
-    for place in places {
-        match runs.last_mut() {
-            Some(run) if run.end == place => run.end += 1,
-            _ => runs.push(place..place + 1),
-        }
-    }
-    runs
 }
 
 pub(super) static CUT: Command = Command {

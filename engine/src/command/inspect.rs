@@ -153,7 +153,7 @@ fn holds(node: Node<'_>, value: &[u8], path: &Path) -> Result<bool, Error> {
     Ok(match node.kind() {
         Json::Array => {
             let sought = Normals::from([json::normal(value)]);
-            !node.places(By::Value, &sought).is_empty()
+            !node.held(By::Value, &sought).is_empty()
         }
         Json::Object => node.find(&[Step::Name(string()?.into())]).is_some(),
         Json::String => json::unquote(&node.text()).contains(&*json::unquote(string()?)),

@@ -196,7 +196,7 @@ impl<'a> Call<'a> {
     /// The document under `key`, to look elements of the array at `path` up by their values and to change it.
     pub(crate) fn edit_indexed(&mut self, key: &[u8], path: &Path, by: By) -> Result<Draft<'_>, Error> {
         let mut document = self.edit(key)?;
-        document.index(path.steps(), by);
+        document.index(path.steps(), by, false);
         Ok(document)
     }
 

@@ -3,16 +3,19 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::container::{array_at, cut_all, runs};
+use super::container::{array_at, cut_all};
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
 use crate::limits::Bound;
-use crate::node::{By, Edit, Node, Normals};
+use crate::node::{By, Edit, Node, Normals, runs};
 use crate::path::{Path, Step};
 use crate::{Document, Error, Groups};
 
 const PRIORITY: &str = "a priority is a JSON number";
+
+/// How many values are looked up in a queue that is not indexed as a whole.
+const FEW: usize = 4;
 
 pub(super) static PUSH: Command = Command {
     name: "PUSH",
@@ -44,31 +47,33 @@ fn push(call: &mut Call<'_>) -> Result<(), Error> {
         items.push(valued(call, &path, priority)?);
     }
     call.end()?;
-    let mut document = call.edit_indexed(key, &path, By::Paired)?;
-    let before = queue_at(&document, &path)?.items();
+    let mut document = call.edit(key)?;
+    // Each item is looked up for itself: to look for many through all that is not indexed yet would take longer.
+    document.index(path.steps(), By::Paired, items.len() > FEW);
+    let mut length = queue_at(&document, &path)?.items();
     // All of them or none: nothing else can fail.
     document.room().check(items.iter().map(|(priority, value)| priority.len() + value.len() + 4).sum())?;
-    let length = document.edit_once(|document| {
-        let mut length = before;
+    let added = document.edit_once(|document| {
+        let mut added = 0;
         for (priority, value) in &items {
             let sought = Normals::from([json::normal(value)]);
-            let held =
-                array_at(&document, &path)?.places(By::Paired, &sought).first().map(|(place, _)| *place);
-            if let Some(place) = held {
-                document.edit(path.steps(), |_| Ok(((), Some(Edit::Cut(place..place + 1)))))?;
-                length -= 1;
-            }
-            let place = bisect(array_at(&document, &path)?, length, priority);
+            let places = array_at(document, &path)?.places(By::Paired, &sought);
+            // Once from now on, also where it was there several times.
+            let held = runs(places.into_iter().map(|(place, _)| place));
+            let removed = cut_all(document, &path, &held)?;
+            added += i64::from(removed == 0);
+            length -= removed;
+            let place = bisect(array_at(document, &path)?, length, priority);
             let values = [Cow::from([b"[", &priority[..], b",", value, b"]"].concat())];
             let at = (place < length).then_some(place);
             document.edit(path.steps(), |_| Ok(((), Some(Edit::Insert { at, values: &values }))))?;
             length += 1;
         }
-        Ok(length)
+        Ok(added)
     })?;
     let header = document.header();
     call.touch(key, Effect::Changed, header);
-    call.reply.integer((length - before) as i64);
+    call.reply.integer(added);
     Ok(())
 }
 

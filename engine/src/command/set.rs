@@ -1,13 +1,15 @@
 //! Sets, arrays in which each value is once: ADD, DISCARD, SETOP.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
-use super::container::{array_at, cut_all, runs};
+use super::container::{array_at, cut_all};
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
 use crate::host::Effect;
-use crate::json;
-use crate::node::{By, Edit, Node, Normals};
+use crate::json::{self, Kind as Json};
+use crate::node::{By, Edit, Node, Normals, runs};
+use crate::seen::Seen;
 use crate::{Error, Groups};
 
 const STRICT: Arg = Arg::token("STRICT").optional();
@@ -40,7 +42,7 @@ fn add(call: &mut Call<'_>) -> Result<(), Error> {
     let mut document = call.edit_indexed(key, &path, By::Value)?;
     let set = array_at(&document, &path)?;
     let sought = values.iter().map(|value| json::normal(value)).collect();
-    if strict && !set.places(By::Value, &sought).is_empty() {
+    if strict && !set.held(By::Value, &sought).is_empty() {
         return Err(Error::changed(&path));
     }
     retain_new(set, &mut values);
@@ -66,10 +68,10 @@ fn strict(call: &mut Call<'_>) -> Result<bool, Error> {
 
 /// Leaves the values that are new to an array, each once.
 pub(super) fn retain_new(array: Node<'_>, values: &mut Vec<Cow<'_, [u8]>>) {
-    let sought = values.iter().map(|value| json::normal(value)).collect();
-    let mut known: HashSet<Vec<u8>> =
-        array.places(By::Value, &sought).into_iter().map(|(_, normal)| normal.into_owned()).collect();
-    values.retain(|value| known.insert(json::normal(value).into_owned()));
+    let sought: Normals<'static> =
+        values.iter().map(|value| json::normal(value).into_owned().into()).collect();
+    let mut known = array.held(By::Value, &sought);
+    values.retain(|value| sought.get(&*json::normal(value)).is_some_and(|normal| known.insert(normal)));
 }
 
 pub(super) static DISCARD: Command = Command {
@@ -153,32 +155,47 @@ fn setop(call: &mut Call<'_>) -> Result<(), Error> {
         [("UNION", Operation::Union), ("INTER", Operation::Intersection), ("DIFF", Operation::Difference)];
     let operation = call.args.choice(&operations, "not UNION, INTER or DIFF")?;
     call.end()?;
-    let mut result: Vec<Vec<u8>> = Vec::new();
-    let mut met: HashSet<Vec<u8>> = HashSet::new();
-    let mut touched = Vec::new();
+    let bound = call.host.reply_bound();
+    let mut seen = Seen::new();
+    // Where the sets are: a set that is named again adds nothing but its difference from itself.
+    let mut places = HashMap::new();
+    let (mut round, mut touched) = (0, Vec::new());
     for (at, (key, path)) in keys.iter().zip(&paths).enumerate() {
-        let mut own: HashSet<Vec<u8>> = HashSet::new();
         let document = call.host.read_below(key)?;
-        if let Some(document) = document {
-            if document.root().find(path.steps()).is_some() {
-                for element in array_at(document, path)?.elements() {
-                    let normal = element.normal().into_owned();
-                    if (at == 0 || operation == Operation::Union) && met.insert(normal.clone()) {
-                        result.push(element.text().into_owned());
-                    }
-                    own.insert(normal);
-                }
+        touched.extend(document.map(|document| (*key, document.header())));
+        let found = document.and_then(|document| document.root().resolve(path.steps()));
+        let Some((place, set)) = found else {
+            // Nothing is in it: then nothing is in an intersection either.
+            round += u32::from(at > 0 && operation == Operation::Intersection);
+            continue;
+        };
+        if set.kind() != Json::Array {
+            return Err(Error::bad_type(path, "an array", set.kind()));
+        }
+        match places.entry((*key, place)) {
+            Entry::Occupied(first) if operation != Operation::Difference || *first.get() > 0 => continue,
+            Entry::Occupied(_) => {}
+            Entry::Vacant(new) => _ = new.insert(at),
+        }
+        if at == 0 || operation == Operation::Union {
+            for element in set.elements() {
+                seen.insert(element);
+                bound.check(seen.len())?;
             }
-            touched.push((*key, document.header()));
+            continue;
         }
-        if at > 0 && operation != Operation::Union {
-            let kept = operation == Operation::Intersection;
-            result.retain(|text| own.contains(&*json::normal(text)) == kept);
-        }
+        round = if operation == Operation::Intersection { round + 1 } else { 1 };
+        set.elements().for_each(|element| seen.mark(element, round));
     }
+    let result = match operation {
+        Operation::Union => seen.into_array(),
+        Operation::Intersection => seen.marked(round),
+        Operation::Difference => seen.marked(0),
+    };
+    bound.check(result.len())?;
     for (key, header) in touched {
         call.touch(key, Effect::Read, header);
     }
-    call.reply.bulk(&[b"[", &result.join(&b","[..])[..], b"]"].concat());
+    call.reply.bulk(&result);
     Ok(())
 }

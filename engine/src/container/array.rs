@@ -1,9 +1,11 @@
 //! Large arrays.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::{ControlFlow, Range};
 
 use memchr::memmem::Finder;
+use smallvec::SmallVec;
 
 use super::chunk::{Body, Chunk, cut};
 use super::values::Values;
@@ -17,7 +19,7 @@ use crate::path::Step;
 /// both stay short up to the largest document.
 const GROUP: usize = if cfg!(test) { 4 } else { 128 };
 
-/// After how many elements more of an array are left for the next look-up to enter into the index.
+/// After how many elements the rest of an array is left for the next look-up to enter into the index.
 const PACE: usize = if cfg!(test) { 1 } else { 1 << 14 };
 
 /// The elements of a large array: chunks in groups that know how many elements they hold.
@@ -40,6 +42,17 @@ struct Group {
 impl Group {
     fn new(chunks: Vec<Chunk>) -> Self {
         Self { items: chunks.iter().map(|chunk| chunk.size().items).sum(), chunks, number: 0 }
+    }
+}
+
+impl Group {
+    /// Adds the chunks of the next group; the index holds those of both or of neither.
+    fn join(&mut self, next: Self, values: Option<&mut Values>) {
+        if let Some(values) = values.filter(|_| self.number > 0) {
+            next.chunks.iter().for_each(|chunk| values.settle(chunk, self.number));
+        }
+        self.items += next.items;
+        self.chunks.extend(next.chunks);
     }
 }
 
@@ -120,6 +133,36 @@ impl Array {
         }
     }
 
+    /// Takes out the elements of several ranges, which lie within the array, in order and apart: each chunk is
+    /// looked at once.
+    pub(super) fn cut_all(&mut self, ranges: &[Range<usize>]) {
+        let mut ranges = ranges;
+        let mut first = 0;
+        for group in &mut self.groups {
+            let end = first + group.items;
+            let values = self.values.as_deref_mut().filter(|_| group.number > 0);
+            if ranges.first().is_some_and(|range| range.start < end) {
+                cut_group(group, values, first, &mut ranges);
+            }
+            first = end;
+        }
+        self.size = self.groups.iter().flat_map(|group| &group.chunks).map(Chunk::size).sum();
+        let mut joined: Vec<Group> = Vec::with_capacity(self.groups.len());
+        for group in std::mem::take(&mut self.groups) {
+            match joined.last_mut() {
+                _ if group.chunks.is_empty() => {}
+                Some(last)
+                    if last.chunks.len() + group.chunks.len() <= GROUP / 2
+                        && (last.number > 0) == (group.number > 0) =>
+                {
+                    last.join(group, self.values.as_deref_mut());
+                }
+                _ => joined.push(group),
+            }
+        }
+        self.groups = joined;
+    }
+
     /// Adds elements, with commas between them, at the end.
     fn append(&mut self, list: &[u8]) {
         let mut added = cut(list, false).into_iter();
@@ -183,58 +226,99 @@ impl Array {
             || self.groups.iter().any(|group| group.number == 0)
     }
 
-    /// Readies the array for look-ups of its elements by their values.
-    pub(super) fn index(&mut self, by: By) {
+    /// Readies the array for look-ups of its elements by their values; all of it for `many` of them, one after the
+    /// other.
+    pub(super) fn index(&mut self, by: By, many: bool) {
+        let pace = if many { usize::MAX } else { PACE };
         if self.values.as_ref().is_none_or(|values| values.by != by) {
             self.values = Some(Box::new(Values::new(by)));
             self.groups.iter_mut().for_each(|group| group.number = 0);
         }
         let mut entered = 0;
         for group in 0..self.groups.len() {
-            if entered < PACE && self.groups[group].number == 0 {
+            if entered < pace && self.groups[group].number == 0 {
                 entered += self.groups[group].items;
                 self.enter(group);
             }
         }
     }
 
-    /// The elements of these normal texts, with their places, in no order.
+    /// The elements of these normal texts, with their places, in order.
     pub(super) fn places(&self, by: By, sought: &Normals<'_>) -> Vec<(usize, Cow<'_, [u8]>)> {
         let mut found = Vec::new();
-        let values = self.values.as_deref().filter(|values| values.by == by);
-        for (values, one) in values.iter().flat_map(|values| sought.iter().map(move |one| (values, one))) {
-            let chunks = values.chunks(one).into_iter().filter_map(|(id, group)| self.chunk_of(id, group));
-            for (first, chunk) in chunks {
-                found.extend(by.normals(chunk.elements(), first).filter(|(_, normal)| normal == one));
+        self.search(by, sought, usize::MAX, |first, chunk| {
+            found.extend(by.normals(chunk.elements(), first).filter(|(_, normal)| sought.contains(normal)));
+            true
+        });
+        found
+    }
+
+    /// Which of these normal texts elements have.
+    pub(super) fn held<'s>(&self, by: By, sought: &'s Normals<'_>) -> HashSet<&'s [u8]> {
+        let mut held = HashSet::new();
+        // One of many equal elements is enough.
+        self.search(by, sought, 1, |_, chunk| {
+            for (_, normal) in by.normals(chunk.elements(), 0) {
+                held.extend(sought.get(&*normal).map(AsRef::as_ref));
             }
+            held.len() < sought.len()
+        });
+        // Another value of the same hash may have stood in the way.
+        let hidden =
+            |one: &[u8]| self.values.as_ref().is_some_and(|values| values.chunks(one).nth(1).is_some());
+        let missed: Normals<'_> = sought
+            .iter()
+            .filter(|one| !held.contains(&***one) && hidden(one))
+            .map(|one| Cow::Borrowed(&**one))
+            .collect();
+        if !missed.is_empty() {
+            let found = self.places(by, &missed);
+            held.extend(found.iter().filter_map(|(_, normal)| sought.get(&**normal)).map(AsRef::as_ref));
         }
+        held
+    }
+
+    /// Shows chunks that may hold elements of these normal texts, with the places of their first elements, in order,
+    /// until `look` has seen enough: of those that the index has for a text at most so many, of the others all.
+    fn search<'a>(
+        &'a self,
+        by: By,
+        sought: &Normals<'_>,
+        of_each: usize,
+        mut look: impl FnMut(usize, &'a Chunk) -> bool,
+    ) {
+        let values = self.values.as_deref().filter(|values| values.by == by);
+        let mut indexed: Vec<(u32, u32)> = values
+            .iter()
+            .flat_map(|values| sought.iter().flat_map(|one| values.chunks(one).take(of_each)))
+            .collect();
+        indexed.sort_unstable();
         // Strings are equal only where their texts are, which rules most chunks out at the speed of memory.
         let string = sought.iter().next().filter(|one| sought.len() == 1 && one.starts_with(b"\""));
         let string = string.map(|string| Finder::new(&**string));
         let mut first = 0;
         for group in &self.groups {
-            if values.is_some() && group.number > 0 {
+            let number = group.number;
+            let entered = values.is_some() && number > 0;
+            let within = indexed.partition_point(|(group, _)| *group < number)
+                ..indexed.partition_point(|(group, _)| *group <= number);
+            let within = &indexed[within];
+            if entered && within.is_empty() {
                 first += group.items;
                 continue;
             }
             for chunk in &group.chunks {
-                if string.as_ref().is_none_or(|string| chunk.may_hold(string)) {
-                    let normals = by.normals(chunk.elements(), first);
-                    found.extend(normals.filter(|(_, normal)| sought.contains(normal)));
+                let shown = if entered {
+                    within.binary_search_by_key(&chunk.id, |(_, id)| *id).is_ok()
+                } else {
+                    string.as_ref().is_none_or(|string| chunk.may_hold(string))
+                };
+                if shown && !look(first, chunk) {
+                    return;
                 }
                 first += chunk.size().items;
             }
         }
-        found
-    }
-
-    /// A chunk that the index knows, and the place of its first element.
-    fn chunk_of(&self, id: u32, number: u32) -> Option<(usize, &Chunk)> {
-        let group = self.groups.iter().position(|group| group.number == number)?;
-        let before: usize = self.groups[..group].iter().map(|group| group.items).sum();
-        let chunks = &self.groups[group].chunks;
-        let at = chunks.iter().position(|chunk| chunk.id == id)?;
-        Some((before + chunks[..at].iter().map(|chunk| chunk.size().items).sum::<usize>(), &chunks[at]))
     }
 
     pub(super) fn memory(&self) -> usize {
@@ -304,13 +388,73 @@ impl Array {
             self.enter(at + 1);
         }
         let next = self.groups.remove(at + 1);
-        let group = &mut self.groups[at];
-        if let Some(values) = self.values.as_deref_mut().filter(|_| group.number > 0) {
-            next.chunks.iter().for_each(|chunk| values.settle(chunk, group.number));
-        }
-        group.items += next.items;
-        group.chunks.extend(next.chunks);
+        self.groups[at].join(next, self.values.as_deref_mut());
     }
+}
+
+/// Takes the elements of ranges out of a group whose first element has the index `first`, and the ranges that end in it
+/// off the list.
+fn cut_group(group: &mut Group, mut values: Option<&mut Values>, first: usize, ranges: &mut &[Range<usize>]) {
+    let mut first = first;
+    let mut kept: Vec<Chunk> = Vec::with_capacity(group.chunks.len());
+    group.items = 0;
+    for mut chunk in std::mem::take(&mut group.chunks) {
+        let end = first + chunk.size().items;
+        let mut gone: SmallVec<[Range<usize>; 1]> = SmallVec::new();
+        while let Some((range, rest)) = ranges.split_first()
+            && range.start < end
+        {
+            gone.push(range.start.max(first) - first..range.end.min(end) - first);
+            if range.end > end {
+                break;
+            }
+            *ranges = rest;
+        }
+        let left = end - first - gone.iter().map(ExactSizeIterator::len).sum::<usize>();
+        first = end;
+        if left == 0 {
+            if let Some(values) = values.as_deref_mut() {
+                values.leave(&chunk);
+            }
+            continue;
+        }
+        if !gone.is_empty() {
+            cut_chunk(&mut chunk, left, values.as_deref_mut(), &gone);
+        }
+        group.items += left;
+        match kept.last_mut().and_then(|last| Some((last.joined(&chunk)?, last))) {
+            Some((joined, last)) => {
+                let id = last.id;
+                *last = joined;
+                last.id = id;
+                if let Some(values) = values.as_deref_mut() {
+                    values.leave(&chunk);
+                    values.add(chunk.elements(), id);
+                }
+            }
+            None => kept.push(chunk),
+        }
+    }
+    group.chunks = kept;
+}
+
+/// Takes the elements of ranges out of a chunk of text, so that some are left.
+fn cut_chunk(chunk: &mut Chunk, left: usize, mut values: Option<&mut Values>, ranges: &[Range<usize>]) {
+    let list = chunk.list();
+    let mut text = Vec::with_capacity(list.len());
+    let mut ranges = ranges.iter().peekable();
+    for (at, element) in Elements::of_list(list).enumerate() {
+        ranges.next_if(|range| range.end <= at);
+        if ranges.peek().is_some_and(|range| range.contains(&at)) {
+            if let Some(values) = values.as_deref_mut() {
+                values.remove(std::iter::once(Node::Text(&list[element])), chunk.id);
+            }
+        } else {
+            text.extend_from_slice(&list[element]);
+            text.push(b',');
+        }
+    }
+    chunk.set_items(text, left);
 }
 
 /// Elements with commas between them.

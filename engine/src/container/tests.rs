@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{Container, Outcome};
 use crate::json::{self, Kind};
 use crate::limits::Bound;
-use crate::node::{By, Edit, Node, Normals};
+use crate::node::{By, Edit, Node, Normals, runs};
 use crate::path::{Name, Path, Step, locate};
 use crate::{Document, Error, Limits};
 
@@ -28,6 +28,8 @@ enum Action {
     Insert(usize),
     Append,
     Cut(usize, usize),
+    /// The elements whose bits are set, counted around.
+    CutAll(u64),
     /// Not an edit: readies an array for look-ups.
     Index(By),
 }
@@ -60,6 +62,7 @@ fn edit() -> impl Strategy<Value = Random> {
         1 => any::<usize>().prop_map(Action::Insert),
         2 => Just(Action::Append),
         2 => (any::<usize>(), any::<usize>()).prop_map(|(start, stop)| Action::Cut(start, stop)),
+        2 => (any::<u64>(), any::<u64>()).prop_map(|(one, other)| Action::CutAll(one & other)),
         3 => prop_oneof![3 => Just(By::Value), 1 => Just(By::Paired)].prop_map(Action::Index),
     ];
     let way = prop_oneof![
@@ -133,6 +136,7 @@ fn compare_places(node: Node<'_>, text: Node<'_>) {
             let mut sought: Normals<'_> = normals(count).collect();
             sought.insert(b"\"absent\"".into());
             assert_eq!(node.places(by, &sought), text.places(by, &sought));
+            assert_eq!(node.held(by, &sought), text.held(by, &sought));
         }
     }
 }
@@ -155,7 +159,7 @@ proptest! {
             let values: Vec<_> = random.values.iter().map(|value| value.as_bytes().into()).collect();
             let value = random.values[0].as_bytes();
             let name = |number| Name::from_slice(format!("\"{number}\"").as_bytes());
-            let added;
+            let (added, ranges);
             let edit = match (random.action, kind) {
                 (Action::Set, _) if !steps.is_empty() => Edit::Set(value.into()),
                 (Action::Remove, _) if !steps.is_empty() => Edit::Remove,
@@ -170,8 +174,14 @@ proptest! {
                     let (start, stop) = (start % (items + 1), stop % (items + 1));
                     Edit::Cut(start.min(stop)..start.max(stop))
                 }
+                (Action::CutAll(bits), Kind::Array) => {
+                    ranges = runs((0..items).filter(|at| bits >> (at % 64) & 1 == 1));
+                    let cut = |node: Node<'_>| Ok(((), Some(Edit::cut_all(node, &ranges))));
+                    prop_assert_eq!(Limits::TOP.draft(&mut document).edit(&steps, cut), Ok(Some(())));
+                    Edit::cut_all(Node::Text(&text[span.clone()]), &ranges)
+                }
                 (Action::Index(by), _) => {
-                    document.index(&steps, by);
+                    document.index(&steps, by, steps.len() > 1);
                     compare(document.root(), &text);
                     continue;
                 }
@@ -179,7 +189,9 @@ proptest! {
                 _ => continue,
             };
             let expected = edit.splice(&text, span, steps.last()).apply(&text);
-            prop_assert_eq!(apply(&mut document, &steps, &edit), Ok(Some(())));
+            if !matches!(random.action, Action::CutAll(_)) {
+                prop_assert_eq!(apply(&mut document, &steps, &edit), Ok(Some(())));
+            }
             text = expected;
             compare(document.root(), &text);
             let fresh = Document::new(&text, 1).unwrap();
@@ -199,9 +211,10 @@ proptest! {
         for turn in 0..400 {
             let items = document.root().items();
             let grows = next() % 10 < if turn < 200 { 8 } else { 2 };
-            let value = [Cow::Owned((next() % 100).to_string().into_bytes())];
+            // Of few values there are many of each.
+            let value = [Cow::Owned((next() % if seed % 2 == 0 { 2 } else { 100 }).to_string().into_bytes())];
             if next() % 40 == 0 {
-                document.index(&[], By::Value);
+                document.index(&[], By::Value, false);
             }
             let name = Name::from_slice(format!("\"{}\"", next() % 1000).as_bytes());
             let (way, edit) = match (grows, named) {

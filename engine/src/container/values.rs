@@ -38,12 +38,9 @@ impl Values {
         self.groups
     }
 
-    /// The ids of the chunks that may hold an element of this normal text, and the numbers of their groups.
-    pub(super) fn chunks(&self, normal: &[u8]) -> Vec<(u32, u32)> {
-        let mut ids: Vec<u32> = self.index.slots(self.hasher.hash_one(normal) as u32).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids.into_iter().map(|id| (id, self.homes[id as usize])).collect()
+    /// The chunks that may hold an element of this normal text: the numbers of their groups, and their ids.
+    pub(super) fn chunks(&self, normal: &[u8]) -> impl Iterator<Item = (u32, u32)> {
+        self.index.slots(self.hasher.hash_one(normal) as u32).map(|id| (self.homes[id as usize], id))
     }
 
     /// Takes a chunk in.

@@ -53,6 +53,7 @@ pub fn changed_members(before: &[u8], after: &[u8]) -> Result<Vec<Change>, Error
 pub(crate) fn normal(text: &[u8]) -> Cow<'_, [u8]> {
     match kind(text) {
         Kind::Integer if text == b"-0" => Cow::Borrowed(b"0"),
+        Kind::Integer if text.len() > EXACT_DIGITS => normal_large(text),
         Kind::Null | Kind::Boolean | Kind::String | Kind::Integer => Cow::Borrowed(text),
         Kind::Number => Cow::Owned(normal_double(text)),
         Kind::Array | Kind::Object => {
@@ -77,10 +78,10 @@ pub(crate) fn order(left: &[u8], right: &[u8]) -> Option<Ordering> {
 
 /// Integers of any size, by their digits.
 fn order_integers(left: &[u8], right: &[u8]) -> Ordering {
-    let (left, right) = (normal(left), normal(right));
+    let [left, right] = [left, right].map(|text| if text == b"-0" { b"0" } else { text });
     let magnitude = |left: &[u8], right: &[u8]| (left.len(), left).cmp(&(right.len(), right));
     match (left.strip_prefix(b"-"), right.strip_prefix(b"-")) {
-        (None, None) => magnitude(&left, &right),
+        (None, None) => magnitude(left, right),
         (Some(left), Some(right)) => magnitude(right, left),
         (Some(_), None) => Ordering::Less,
         (None, Some(_)) => Ordering::Greater,
@@ -104,12 +105,32 @@ fn normal_double(text: &[u8]) -> Vec<u8> {
     let number = double(text);
     if number == 0.0 {
         b"0".to_vec()
-    } else if number.fract() == 0.0 {
+    } else if number.fract() == 0.0 && number.abs() < 1e18 {
         // All digits of a whole double: those of the integer it equals.
         format!("{number:.0}").into_bytes()
+    } else if number.fract() == 0.0 {
+        large_double(number)
     } else {
         format!("{number:?}").into_bytes()
     }
+}
+
+/// What an integer of more digits is compared by: the double that it equals, where there is one.
+const EXACT_DIGITS: usize = 18;
+
+fn normal_large(integer: &[u8]) -> Cow<'_, [u8]> {
+    /// The largest double has 309 digits.
+    const DIGITS: usize = 310;
+    let number = double(integer);
+    if integer.len() <= DIGITS && number.abs() >= 1e18 && format!("{number:.0}").as_bytes() == integer {
+        return Cow::Owned(large_double(number));
+    }
+    Cow::Borrowed(integer)
+}
+
+/// A whole double by its bits, which are much shorter than its digits.
+fn large_double(number: f64) -> Vec<u8> {
+    format!("x{:x}", number.to_bits()).into_bytes()
 }
 
 /// No deeper than a document.

@@ -250,6 +250,14 @@ impl Iterator for Members<'_> {
     }
 }
 
+/// Ends an array whose elements have commas behind them.
+pub(crate) fn close(array: &mut Vec<u8>) {
+    match array.last_mut() {
+        Some(last @ b',') => *last = b']',
+        _ => array.push(b']'),
+    }
+}
+
 /// Where the first value of the container at `at` starts, if `open` opens it and it holds any.
 fn first(text: &[u8], at: usize, open: u8) -> Option<usize> {
     let first = *text.get(at + 1)?;
