@@ -576,9 +576,11 @@ mod tests {
                 (b"[]", b"[]"),
                 (b"null", b"null"),
             ] {
-                document.replace(text).unwrap();
+                Limits::TOP.draft(&mut document).replace(text).unwrap();
                 document.break_up();
-                let _ = document.edit(&[Step::Index(0)], |_| Ok(((), Some(Edit::Set(b"333"[..].into())))));
+                let _ = Limits::TOP
+                    .draft(&mut document)
+                    .edit(&[Step::Index(0)], |_| Ok(((), Some(Edit::Set(b"333"[..].into())))));
                 assert!(document.text().starts_with(edited));
                 document.set_window(Some(9)).unwrap();
                 assert_eq!(document.header().window, Some(9));

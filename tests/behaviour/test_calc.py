@@ -179,7 +179,9 @@ class TestRepeat:
             await create(host, value)
             before = await host.state(KEY)
             refusal = await host.refused("MODEL.CALC", KEY, "$.v", "REPEAT", times)
-            assert refusal.startswith("LIMIT the document would be too large: rapyer.max-document is 536870912 bytes; ")
+            assert refusal.startswith(
+                "LIMIT the document would be too large: rapyer.max-document is 536870912 bytes; "
+            )
             assert await host.state(KEY) == before
         assert await host.call("MODEL.CREATE", KEY, '{"v":"","w":1}') == b"OK"
         assert await calc(host, "REPEAT", times) == ""

@@ -73,10 +73,14 @@ class TestDocuments:
     async def test_a_copy_of_a_larger_document_is_refused(self, host: Host) -> None:
         await host.call("MODEL.CREATE", KEY, f"[{THOUSAND},{THOUSAND}]")
         await host.limit("max-document", 2000)
-        assert (await refused(host, "MODEL.COPY", KEY, OTHER)).startswith("LIMIT the document would be too large")
+        assert (await refused(host, "MODEL.COPY", KEY, OTHER)).startswith(
+            "LIMIT the document would be too large"
+        )
 
     @pytest.mark.parametrize("elements", [4, 100])
-    async def test_one_that_is_larger_already_may_shrink_and_stay_as_long(self, host: Host, elements: int) -> None:
+    async def test_one_that_is_larger_already_may_shrink_and_stay_as_long(
+        self, host: Host, elements: int
+    ) -> None:
         await host.call("MODEL.CREATE", KEY, json.dumps([THOUSAND] * elements))
         await host.limit("max-document", 1024)
         await host.call("MODEL.SET", KEY, "$[0]", json.dumps(THOUSAND.replace("x", "y")))
@@ -97,7 +101,9 @@ async def test_no_document_is_nested_deeper_than_the_limit(host: Host) -> None:
         ("MODEL.MERGE", KEY, "$.a", '{"b":[[[]]]}'),
     ):
         refusal = await refused(host, *words)
-        assert refusal.startswith("LIMIT the document would be nested too deep: rapyer.max-depth is 4 levels; ")
+        assert refusal.startswith(
+            "LIMIT the document would be nested too deep: rapyer.max-depth is 4 levels; "
+        )
 
 
 class TestReplies:
@@ -158,7 +164,9 @@ class TestBatches:
         append = ("MODEL.APPEND", KEY, "$", THOUSAND)
         refusal = await refused(host, *batch(*[append] * 5))
         assert refusal.startswith(f"LIMIT operation 4 (MODEL.APPEND): {told}")
-        refusal = await refused(host, *batch(append, append, ("MODEL.CREATE", OTHER, f"[{THOUSAND},{THOUSAND}]")))
+        refusal = await refused(
+            host, *batch(append, append, ("MODEL.CREATE", OTHER, f"[{THOUSAND},{THOUSAND}]"))
+        )
         assert refusal.startswith(f"LIMIT operation 3 (MODEL.CREATE): {told}")
         refusal = await refused(host, *batch(append, *[("MODEL.GET", KEY, "$[0]")] * 4))
         assert refusal.startswith(f"LIMIT operation 4 (MODEL.GET): {told}")

@@ -69,11 +69,15 @@ def test_limits_bind_clients_and_neither_replicas_nor_what_was_saved(
     deep = "[" * 100 + "]" * 100
     large = json.dumps(["x" * 100] * 100)
     with Client(replica) as at_replica:
-        at_replica("CONFIG", "SET", "rapyer.max-document", 2048, "rapyer.max-depth", 4, "rapyer.max-batch", 1024)
+        at_replica(
+            "CONFIG", "SET", "rapyer.max-document", 2048, "rapyer.max-depth", 4, "rapyer.max-batch", 1024
+        )
         client("MODEL.CREATE", "large", large)
         client("MODEL.CREATE", "deep", deep)
         client("MODEL.CREATE", "batch", "[]")
-        client(*batch("batch", ("MODEL.APPEND", "batch", "$", large), ("MODEL.CALC", "batch", "$", "REPEAT", 5)))
+        client(
+            *batch("batch", ("MODEL.APPEND", "batch", "$", large), ("MODEL.CALC", "batch", "$", "REPEAT", 5))
+        )
         assert client("WAIT", 1, 5000) == 1
         for key in ("large", "deep", "batch"):
             assert at_replica("MODEL.GET_RO", key) == client("MODEL.GET_RO", key)
@@ -82,11 +86,11 @@ def test_limits_bind_clients_and_neither_replicas_nor_what_was_saved(
         wait_for(lambda: at_replica("ROLE")[0] == b"master")
         at_replica("RESTORE", "restored", 0, payload)
         assert at_replica("MODEL.GET", "restored") == large.replace(" ", "").encode()
-        with pytest.raises(CommandFailed, match="^LIMIT .*rapyer.max-document is 2048 bytes"):
+        with pytest.raises(CommandFailed, match=r"^LIMIT .*rapyer.max-document is 2048 bytes"):
             at_replica("MODEL.CREATE", "new", large)
         # What is too large already may shrink.
         at_replica("MODEL.POP", "large", "$")
-        with pytest.raises(CommandFailed, match="^LIMIT .*rapyer.max-document is 2048 bytes"):
+        with pytest.raises(CommandFailed, match=r"^LIMIT .*rapyer.max-document is 2048 bytes"):
             at_replica("MODEL.APPEND", "large", "$", "1")
 
 

@@ -161,7 +161,8 @@ def test_on_a_full_server_a_batch_that_needs_memory_changes_nothing(
     words = batch("doc", ("MODEL.POP", "doc", "$.list"), (growing[0], "doc", *growing[2:]))
     client("CONFIG", "SET", "maxmemory", 1)
     with pytest.raises(
-        CommandFailed, match=r"OOM operation 2 .*command not allowed when used memory > 'maxmemory'; free memory"
+        CommandFailed,
+        match=r"OOM operation 2 .*command not allowed when used memory > 'maxmemory'; free memory",
     ):
         run(client, words)
     assert client("MODEL.GET_RO", "doc") == before
@@ -188,7 +189,7 @@ def test_a_batch_that_would_need_more_memory_than_is_left_is_refused_before_it_h
     assert int(client.info("memory")["used_memory_peak"]) < memory(client) + 40 * MIB
     # Another setting counts at once.
     client("CONFIG", "SET", "maxmemory", 0, "rapyer.max-batch", 100_000)
-    with pytest.raises(CommandFailed, match="LIMIT operation 2 .*rapyer.max-batch is 100000 bytes"):
+    with pytest.raises(CommandFailed, match=r"LIMIT operation 2 .*rapyer.max-batch is 100000 bytes"):
         run(client, batch("doc", *REPEATS))
     assert client("MODEL.GET_RO", "doc") == before
 
