@@ -12,7 +12,7 @@ DOCUMENT = '{"n":1,"list":[1,2],"map":{"a":1},"queue":[[1,"a"]],"text":"a"}'
 # The words behind the keys.
 _REST: dict[str, tuple[str, ...]] = {
     "MODEL.CREATE": (DOCUMENT,),
-    "MODEL.SAVE": (DOCUMENT, "ONLY", "1", '"n"'),
+    "MODEL.SAVE": ('{"n":3}', "ONLY", "1", '"n"'),
     "MODEL.SET": ("$.n", "2"),
     "MODEL.GET": ("$.n", "$.list"),
     "MODEL.MGET": (),
@@ -37,7 +37,6 @@ _REST: dict[str, tuple[str, ...]] = {
     "MODEL.EXPECT": ("$.n",),
     "MODEL.ADD": ("$.list", "3"),
     "MODEL.DISCARD": ("$.list", "1"),
-    "MODEL.SETOP": ("$.list", "UNION"),
     "MODEL.PUSH": ("$.queue", "2", '"b"'),
     "MODEL.UNPUSH": ("$.queue", '"a"'),
     "MODEL.POPMIN": ("$.queue",),
@@ -81,4 +80,6 @@ def _rest(name: str, keys: Sequence[str]) -> Sequence[str]:
         return [
             word for key in keys for word in ("4", "MODEL.INCRBY", key, "$.n", "1", "2", "MODEL.GET", key)
         ]
+    if TABLE[name]["keys"] == "counted":
+        return [*(["$.list"] * len(keys)), "UNION"]
     return _REST[name.removesuffix("_RO") if TABLE[name]["twin"] else name]
