@@ -105,6 +105,10 @@ class Server:
         """A new synchronous client; the caller closes it."""
         return redis.Redis(host="127.0.0.1", port=self.port, **options)
 
+    def alive(self) -> bool:
+        """Whether the process runs; one that ended by itself can be started again by `restart`."""
+        return self._process is not None and self._process.poll() is None
+
     def log(self) -> str:
         path = self.dir / "server.log"
         return path.read_text(errors="replace") if path.exists() else ""

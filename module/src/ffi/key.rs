@@ -75,12 +75,12 @@ impl<'c> Key<'c> {
 
     /// Puts a document under the key, which is open for writing; whatever was there, its deadline too, is gone.
     ///
-    /// The server tells subscribers of the new key on the way, and one of them may delete or replace it. Then this is
-    /// false, and the key is not open any more.
+    /// The server tells subscribers of the new key on the way, and one of them may delete, replace or change it.
+    /// Then this is false, and the key is not open any more.
     pub(crate) fn set(&mut self, document: Document) -> bool {
         self.delete();
         let document = value::into_raw(document);
-        let unlinked = value::unlinked();
+        let displaced = value::displaced();
         // SAFETY: the key is open; on success the server owns the allocation.
         unsafe {
             let status = server!(RedisModule_ModuleTypeSetValue(self.raw, value::document_type(), document));
@@ -88,8 +88,8 @@ impl<'c> Key<'c> {
                 drop(value::from_raw(document));
                 panic!("the key is not open for writing");
             }
-            if value::unlinked() != unlinked && !self.still_holds(document) {
-                // The handle points to what the subscriber freed. Closing it would look there, so it stays open.
+            if value::displaced() != displaced && !self.still_holds(document) {
+                // The handle may point to what the subscriber freed. Closing it would look there, so it stays open.
                 self.raw = ptr::null_mut();
                 return false;
             }
@@ -151,6 +151,7 @@ impl<'c> Key<'c> {
         }
         let document = value::into_raw(ManuallyDrop::into_inner(document));
         if document != self.known {
+            value::count_displaced();
             // SAFETY: the key is open for writing and holds our type. The old allocation is gone already.
             unsafe {
                 server!(RedisModule_ModuleTypeReplaceValue(

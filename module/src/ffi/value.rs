@@ -155,22 +155,26 @@ extern "C" fn digest(digest: *mut raw::RedisModuleDigest, value: Opaque) {
     guard((), || unsafe { with(value, |document| datatype::digest(document, &mut Digest { digest })) });
 }
 
-/// How many documents have left the keyspace so far, freed in bulk or one by one: two equal answers say that all
-/// that were there still are.
-pub(super) fn unlinked() -> usize {
-    UNLINKED.load(Ordering::Relaxed)
+/// How often documents have left their places so far, unlinked, freed or moved in memory: two equal answers say that
+/// every document is where it was.
+pub(super) fn displaced() -> usize {
+    DISPLACED.load(Ordering::Relaxed)
 }
 
-static UNLINKED: AtomicUsize = AtomicUsize::new(0);
+pub(super) fn count_displaced() {
+    DISPLACED.fetch_add(1, Ordering::Relaxed);
+}
+
+static DISPLACED: AtomicUsize = AtomicUsize::new(0);
 
 extern "C" fn unlink(_key: *mut raw::RedisModuleString, _value: *const c_void) {
-    UNLINKED.fetch_add(1, Ordering::Relaxed);
+    count_displaced();
 }
 
 /// Called in the background, too.
 extern "C" fn free(value: Opaque) {
     // A flush frees documents that it did not unlink.
-    UNLINKED.fetch_add(1, Ordering::Relaxed);
+    count_displaced();
     // SAFETY: the server passes a value of our type and forgets it.
     guard((), || drop(unsafe { from_raw(value) }));
 }

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
+#include <unistd.h>
 
 #define OK 0
 #define ERR 1
@@ -125,6 +127,19 @@ static int replicate(Ctx *ctx, String **words, int count) {
     return ReplyWithSimpleString(ctx, "OK");
 }
 
+static long long milliseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* MEDDLER.WAIT milliseconds: the server does nothing else until the clock shows as many more. */
+static int wait_for(Ctx *ctx, String **words, int count) {
+    long long until = milliseconds() + (count == 2 ? atoi(text(words[1])) : 0);
+    while (milliseconds() < until) usleep(50);
+    return ReplyWithSimpleString(ctx, "OK");
+}
+
 /* What to do inside a notification. */
 typedef struct {
     char *event, *key;
@@ -155,7 +170,8 @@ static void note(const char *what, const char *event, const char *more, size_t l
 }
 
 /* MEDDLER.WHEN event key times action [arg ...]: the action is CALL flags command [arg ...], where {key} stands
- * for the event's key; or DELETE or STRING, which do it to that key through a handle. "*" is any event of a key, or any key. */
+ * for the event's key; or DELETE or STRING, which do it to that key through a handle. "*" is any event of a
+ * key, or any key, and !event is any event of a key but this one. */
 static int when(Ctx *ctx, String **words, int count) {
     if (count < 5 || rule_count == MANY) return ReplyWithError(ctx, "MEDDLER event key times action [arg ...]");
     Rule *rule = &rules[rule_count++];
@@ -243,7 +259,9 @@ static void happened(Ctx *ctx, const char *event, const char *key, size_t key_le
     if (acting) return;
     for (int at = 0; at < rule_count; at++) {
         Rule *rule = &rules[at];
-        int event_fits = (!strcmp(rule->event, "*") && key != NULL) || !strcasecmp(rule->event, event);
+        int event_fits = (!strcmp(rule->event, "*") && key != NULL) ||
+                         (rule->event[0] == '!' && key != NULL && strcasecmp(rule->event + 1, event)) ||
+                         !strcasecmp(rule->event, event);
         int key_fits = !strcmp(rule->key, "*") || (key != NULL && !strcmp(rule->key, key));
         if (!event_fits || !key_fits || rule->times <= 0) continue;
         rule->times--;
@@ -284,6 +302,7 @@ int RedisModule_OnLoad(Ctx *ctx, String **words, int count) {
     int failed = CreateCommand(ctx, "meddler.call", call, "", 0, 0, 0) ||
                  CreateCommand(ctx, "meddler.detached", detached, "", 0, 0, 0) ||
                  CreateCommand(ctx, "meddler.replicate", replicate, "", 0, 0, 0) ||
+                 CreateCommand(ctx, "meddler.wait", wait_for, "", 0, 0, 0) ||
                  CreateCommand(ctx, "meddler.when", when, "", 0, 0, 0) ||
                  CreateCommand(ctx, "meddler.seen", seen_so_far, "", 0, 0, 0) ||
                  CreateCommand(ctx, "meddler.forget", forget, "", 0, 0, 0);

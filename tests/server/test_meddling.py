@@ -1,0 +1,310 @@
+"""Other modules act inside the server's notifications while a command is under way, and it bears that.
+
+A subscriber writes, deletes, replaces, flushes, sets policies and runs commands on documents, for every command,
+on documents, on absent keys and on expired ones. The command may find what it did gone again; the server goes on,
+and nothing panics.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import hiredis
+import pytest
+
+from _calls import DOCUMENT, TABLE, call, keys_of
+from _servers import EVERY_KIND, MODULE, Kind, Server, ServerMissing
+from _wire import Client, CommandFailed, wait_for
+
+Words = list[str]
+
+KEY, OTHER, ELSEWHERE, THIRD = "Doc:1", "Doc:2", "Elsewhere:1", "Doc:3"
+KEYS = (KEY, OTHER, ELSEWHERE, THIRD)
+TYPE = b"rapyermdl"
+
+# What a subscriber does with the event's key, {key}, or with others. Each is done at every event of a call.
+GENTLE: dict[str, Words] = {
+    "reads it": ["CALL", "-", "MODEL.GET", "{key}"],
+    "reads parts of it": ["CALL", "-", "MODEL.GET", "{key}", "$.n", "$.list[0]"],
+    "reads it and others": ["CALL", "!", "MODEL.MGET", "{key}", OTHER, THIRD],
+    "looks through it": ["CALL", "-", "MODEL.CONTAINS", "{key}", "$.list", "2"],
+    "appends to another": ["CALL", "!", "MODEL.APPEND", THIRD, "$.list", "3"],
+    "creates another": ["CALL", "!", "MODEL.CREATE", ELSEWHERE, DOCUMENT],
+    "deletes another": ["CALL", "!", "DEL", THIRD],
+    "sets the policy": ["CALL", "!", "MODEL.POLICY", "SET", "Doc:", "TTL", "5000", "REFRESH", "NONE"],
+    "sets policies": ["CALL", "-", "MODEL.POLICY", "SET", "Doc:1", "TTL", "NONE"],
+    "removes the policy": ["CALL", "!", "MODEL.POLICY", "DEL", "Doc:"],
+    "asks for policies": ["CALL", "-", "MODEL.POLICY", "MATCH", "{key}"],
+    "runs a batch on others": ["CALL", "!", "MODEL.EXEC", "1", THIRD, "3", "MODEL.POP", THIRD, "$.list"],
+    "takes a lock": ["CALL", "!", "MODEL.LOCK", "Lock:2", "token", "PX", "1000"],
+}
+ROUGH: dict[str, Words] = {
+    "changes it": ["CALL", "!", "MODEL.SET", "{key}", "$.n", "7"],
+    "appends to it": ["CALL", "-", "MODEL.APPEND", "{key}", "$.list", "7", "8", "9"],
+    "replaces it by a document": ["CALL", "!", "MODEL.CREATE", "{key}", "[1]"],
+    "saves it": ["CALL", "!", "MODEL.SAVE", "{key}", DOCUMENT],
+    "gets or creates it": ["CALL", "!", "MODEL.GETORCREATE", "{key}", "{}"],
+    "copies another over it": ["CALL", "!", "MODEL.COPY", THIRD, "{key}", "REPLACE"],
+    "copies a key over it": ["CALL", "!", "COPY", THIRD, "{key}", "REPLACE"],
+    "runs a batch on it": [
+        *("CALL", "!", "MODEL.EXEC", "2", "{key}", THIRD),
+        *("3", "MODEL.CREATE", "{key}", "[2]", "2", "MODEL.DEL", THIRD, "3", "MODEL.CREATE", THIRD, "{}"),
+    ],
+    "deletes it": ["CALL", "!", "DEL", "{key}"],
+    "deletes the document": ["CALL", "!", "MODEL.DEL", "{key}"],
+    "unlinks it": ["CALL", "-", "UNLINK", "{key}"],
+    "deletes it by a handle": ["DELETE"],
+    "writes a string": ["CALL", "!", "SET", "{key}", "text"],
+    "writes a string by a handle": ["STRING"],
+    "renames it": ["CALL", "!", "RENAME", "{key}", ELSEWHERE],
+    "renames another to it": ["CALL", "!", "RENAME", THIRD, "{key}"],
+    "moves it": ["CALL", "!", "MOVE", "{key}", "1"],
+    "expires it": ["CALL", "!", "PEXPIRE", "{key}", "-1"],
+    "gives it a deadline": ["CALL", "!", "PEXPIRE", "{key}", "100000"],
+    "sets its lifetime": ["CALL", "!", "MODEL.TTL", "SET", "{key}", "PX", "70000"],
+    "persists it": ["CALL", "!", "PERSIST", "{key}"],
+    "flushes everything": ["CALL", "!", "FLUSHALL"],
+    "swaps databases": ["CALL", "!", "SWAPDB", "0", "1"],
+}
+ACTIONS = GENTLE | ROUGH
+# In the event of a new key, servers themselves fail if a subscriber takes the key away, replaces it or has it
+# expire: they hold on to its value. Valkey since 8.1 bears all but the last.
+IN_NEW = {"changes it", "appends to it", "gets or creates it", "persists it"}
+HAS_EXPIRE = {"expires it", "gives it a deadline", "sets its lifetime"}
+EVERYWHERE = {"flushes everything", "swaps databases"}
+FOR_EXPIRED = {"reads it", "creates another", "sets the policy"}
+
+
+@pytest.fixture(scope="module", params=EVERY_KIND)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    kind: Kind = request.param
+    return kind
+
+
+@pytest.fixture(scope="module")
+def server(kind: Kind, meddler: Path, left_out: Callable[[ServerMissing], NoReturn]) -> Iterator[Server]:
+    arguments = ["--loadmodule", str(meddler), "--enable-debug-command", "yes", "--appendonly", "yes"]
+    try:
+        server = Server.start(kind, [*arguments, "--appendfsync", "no"])
+    except ServerMissing as missing:
+        left_out(missing)
+    yield server
+    server.stop()
+
+
+class Meddled:
+    """A connection that sends many commands at once, to a server that is started anew if it has ended."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        if not server.alive():
+            server.restart()
+        self._client = Client(server)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __call__(self, *commands: Words) -> list[Any]:
+        """The replies, errors among them, to commands that are sent together."""
+        for words in commands:
+            self._client.send(tuple(words))
+        return [self._client.receive() for _ in commands]
+
+
+@pytest.fixture
+def meddled(server: Server) -> Iterator[Meddled]:
+    meddled = Meddled(server)
+    yield meddled
+    meddled.close()
+
+
+STATES: dict[str, list[Words]] = {
+    "held": [["MODEL.CREATE", key, DOCUMENT] for key in (KEY, OTHER)],
+    "absent": [],
+    "expired": [
+        *(["MODEL.CREATE", key, DOCUMENT] for key in (KEY, OTHER)),
+        *(["MODEL.TTL", "SET", key, "PX", "1"] for key in (KEY, OTHER)),
+        ["MEDDLER.WAIT", "2"],
+    ],
+    "a string": [["SET", key, "text"] for key in (KEY, OTHER)],
+}
+
+
+def meddle(
+    meddled: Meddled, state: str, words: Words, event: str, action: Words
+) -> tuple[list[Any], list[bytes]]:
+    """The replies of everything that was sent, and what the subscriber did and saw."""
+    prepare = [
+        ["MEDDLER.FORGET"],
+        ["FLUSHALL"],
+        ["MODEL.POLICY", "SET", "Doc:", "TTL", "60000", "REFRESH", "ALL"],
+        ["MODEL.CREATE", THIRD, DOCUMENT],
+        *STATES[state],
+        ["MEDDLER.WHEN", event, "*", "9", *action],
+    ]
+    replies = meddled(*prepare, words, ["MEDDLER.FORGET"], ["PING"], *(["TYPE", key] for key in KEYS))
+    assert replies[-len(KEYS) - 1] == b"PONG"
+    held = [key for key, found in zip(KEYS, replies[-len(KEYS) :], strict=True) if found == TYPE]
+    for document in meddled(*(["MODEL.GET_RO", key] for key in held)) if held else []:
+        # In databases that were swapped a key may expire between the two.
+        assert document is None or json.loads(document) is not None
+    return replies, replies[len(prepare) + 1]
+
+
+def faults(replies: list[Any], seen: list[bytes]) -> list[str]:
+    errors = [str(reply) for reply in replies if isinstance(reply, hiredis.ReplyError)]
+    return [line for line in (*errors, *map(str, seen)) if "INTERNAL" in line]
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_subscriber_may_do_this_inside_every_event(server: Server, meddled: Meddled, action: str) -> None:
+    in_new = IN_NEW
+    if server.kind in {"valkey-8.1", "valkey-9"}:
+        in_new = set(ROUGH) - HAS_EXPIRE - EVERYWHERE
+    event = "*" if action in {*GENTLE, *in_new} else "!new"
+    # Waiting until a document has expired takes longer than all the rest.
+    states = [state for state in STATES if state != "expired" or action in {*ROUGH, *FOR_EXPIRED}]
+    done = 0
+    for name in TABLE:
+        keys = [KEY, OTHER][: keys_of(name)]
+        for state in states:
+            words = call(name, keys)
+            try:
+                replies, seen = meddle(meddled, state, words, event, ACTIONS[action])
+            except (ConnectionError, OSError) as error:
+                pytest.fail(f"the server ended at {words} on {state} keys: {error}\n{server.log()[-3000:]}")
+            assert faults(replies, seen) == [], (words, state)
+            done += sum(line.startswith(b"did ") for line in seen)
+    assert done > 20
+    assert "INTERNAL" not in server.log()
+    assert meddled(["DEBUG", "RELOAD"]) == [b"OK"]
+
+
+# What makes the server fire an event of its own, and that event: its number and that of its part.
+EVENTS: dict[str, tuple[str, list[Words]]] = {
+    "flush starts": ("server:2:0", [["FLUSHALL"]]),
+    "flush ends": ("server:2:1", [["FLUSHDB"]]),
+    "loading starts": ("server:3:0", [["DEBUG", "RELOAD"]]),
+    "loading ends": ("server:3:3", [["DEBUG", "RELOAD"]]),
+    "cron": ("server:8:0", [["MEDDLER.WAIT", "1"]]),
+    "databases are swapped": ("server:11:0", [["SWAPDB", "0", "1"], ["SWAPDB", "0", "1"]]),
+    "a child is born to save": ("server:13:0", [["BGSAVE"]]),
+    "a child is born to rewrite": ("server:13:0", [["BGREWRITEAOF"]]),
+    "configuration changes": ("server:16:0", [["CONFIG", "SET", "hz", "20"]]),
+    "a key is loaded": ("loaded", [["DEBUG", "RELOAD"]]),
+}
+READS = ("reads it and others", "sets policies", "removes the policy", "asks for policies")
+IN_EVENTS = {name: [word.replace("{key}", KEY) for word in GENTLE[name]] for name in GENTLE}
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_subscriber_may_act_inside_the_events_of_the_server(
+    server: Server, meddled: Meddled, event: str
+) -> None:
+    name, triggers = EVENTS[event]
+    # Nothing may be written where the server is about to put what it loads.
+    for action in IN_EVENTS if name not in {"loaded", "server:3:0"} else READS:
+        prepare = [
+            ["MEDDLER.FORGET"],
+            ["FLUSHALL"],
+            ["MODEL.POLICY", "SET", "Doc:", "TTL", "60000", "REFRESH", "ALL"],
+            *(["MODEL.CREATE", key, DOCUMENT] for key in (KEY, OTHER, THIRD)),
+        ]
+        meddled(*prepare, ["MEDDLER.WHEN", name, "*", "1", *IN_EVENTS[action]])
+        meddled(*triggers)
+        until = time.monotonic() + 5
+        while meddled(["MEDDLER.SEEN"]) == [0]:
+            assert time.monotonic() < until, "the event did not happen"
+            time.sleep(0.01)
+        replies = meddled(["MEDDLER.FORGET"], ["PING"], *(["MODEL.GET_RO", key] for key in KEYS))
+        assert faults(replies, replies[0]) == []
+        assert replies[1] == b"PONG"
+        until = time.monotonic() + 20
+        while b"aof_rewrite_in_progress:1" in (info := meddled(["INFO", "persistence"])[0]) or (
+            b"rdb_bgsave_in_progress:1" in info
+        ):
+            assert time.monotonic() < until, "the child does not end"
+            time.sleep(0.01)
+        assert b"aof_last_bgrewrite_status:ok" in info
+        assert b"rdb_last_bgsave_status:ok" in info
+    assert "INTERNAL" not in server.log()
+
+
+@pytest.fixture
+def alone(kind: Kind, left_out: Callable[[ServerMissing], NoReturn]) -> Iterator[Callable[..., Server]]:
+    """A function that starts a server without the module, which may be loaded while it runs."""
+    started: list[Server] = []
+
+    def start(*arguments: str) -> Server:
+        try:
+            started.append(Server.start(kind, [*arguments, "--enable-module-command", "yes"], module=False))
+        except ServerMissing as missing:
+            left_out(missing)
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+REFUSED: dict[str, tuple[list[str], list[str], str]] = {
+    "an argument": ([], ["word"], "it takes no arguments"),
+    "a data type of the same name": (
+        ["TYPE", "rapyermdl"],
+        [],
+        "another module has a data type of the same name",
+    ),
+    "a command of the same name": (["COMMAND", "model.policy"], [], "the server refuses the"),
+    "the last command of the same name": (["COMMAND", "model._policies"], [], "the server refuses the"),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_a_server_that_could_not_load_the_module_goes_on_without_it(
+    alone: Callable[..., Server], meddler: Path, reason: str
+) -> None:
+    taken, arguments, logged = REFUSED[reason]
+    server = alone("--loadmodule", str(meddler), *taken)
+    with Client(server) as client:
+        client("SET", "k", "text")
+        for _ in range(2):
+            with pytest.raises(CommandFailed, match="Error loading the extension"):
+                client("MODULE", "LOAD", str(MODULE), *arguments)
+        assert f"rapyer is not loaded: {logged}" in server.log()
+        lives_on(server, client)
+
+
+def test_a_module_that_is_loaded_stays_as_it_was_when_it_is_loaded_again(
+    alone: Callable[..., Server],
+) -> None:
+    server = alone()
+    with Client(server) as client:
+        assert client("MODULE", "LOAD", str(MODULE)) == b"OK"
+        client("MODEL.POLICY", "SET", "Doc:", "TTL", 60_000)
+        client("MODEL.CREATE", KEY, DOCUMENT)
+        with pytest.raises(CommandFailed, match="Error loading the extension"):
+            client("MODULE", "LOAD", str(MODULE))
+        assert client("MODEL.GET", KEY) == DOCUMENT.encode()
+        with pytest.raises(CommandFailed, match="Error unloading module"):
+            client("MODULE", "UNLOAD", "rapyer")
+        lives_on(server, client)
+
+
+def lives_on(server: Server, client: Client) -> None:
+    """Whatever makes the server call subscribers of its events, up to its end."""
+    client("BGSAVE")
+    wait_for(lambda: client.info("persistence")["rdb_bgsave_in_progress"] == "0")
+    assert client.info("persistence")["rdb_last_bgsave_status"] == "ok"
+    client("BGREWRITEAOF")
+    wait_for(lambda: client.info("persistence")["aof_rewrite_in_progress"] == "0")
+    assert client("FLUSHALL") == b"OK"
+    assert client("SWAPDB", 0, 1) == b"OK"
+    assert client("PING") == b"PONG"
+    client.send(("SHUTDOWN", "NOSAVE"))
+    wait_for(lambda: not server.alive())
+    assert "crashed by signal" not in server.log()
+    assert "ASSERTION" not in server.log()
