@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +12,6 @@ from _servers import Server
 from _wire import Client, CommandFailed, wait_for
 
 KEY = "S:1"
-PRODUCTION = Path(__file__).resolve().parents[2] / "docs" / "production.md"
 
 
 @pytest.fixture
@@ -64,44 +61,6 @@ def test_permissions_are_given_for_keys(primary: Server, client: Client, stored:
         # What a write answers may be what was there: it needs both rights, as the server's own GETSET does.
         refuses(limited, "MODEL.POP", "T:1", "$")
     assert client("MODEL.GET_RO", "T:1") == b"1"
-
-
-def test_policies_are_for_administrators(primary: Server, client: Client, stored: int) -> None:
-    if b"model" not in client("ACL", "CAT"):
-        with user(primary, client, "~*", "+@all", "-model.policy") as limited:
-            refuses(limited, "MODEL.POLICY", "SET", "S:", "TTL", 1)
-        return
-    with user(primary, client, "~*", "+@all", "-@admin") as limited:
-        refuses(limited, "MODEL.POLICY", "SET", "S:", "TTL", 1)
-        refuses(limited, "MODEL.POLICY", "DEL", "S:")
-        assert limited("MODEL.SET", KEY, "$.n", "2") == b"OK"
-
-
-def test_the_user_that_the_docs_recommend_can_work_and_nothing_else(
-    primary: Server, client: Client, stored: int
-) -> None:
-    line = re.search(r"^ +ACL SETUSER (shop .*)$", PRODUCTION.read_text(encoding="utf-8"), re.MULTILINE)
-    assert line is not None
-    rules = line[1].split()
-    if b"model" not in client("ACL", "CAT"):
-        commands = [
-            row[0].decode().split("|")[0] for row in client("COMMAND") if row[0].startswith(b"model.")
-        ]
-        own = [f"+{name}" for name in commands if not name.startswith(("model._", "model.policy"))]
-        rules = [*(rule for rule in rules if rule not in {"+@model", "-@admin"}), *own]
-    client("ACL", "SETUSER", *rules)
-    with Client(primary) as shop:
-        shop("AUTH", "shop", "secret")
-        assert shop("MODEL.SAVE", "Session:1", '{"n":1}') == b"OK"
-        assert shop("MODEL.EXEC", 1, "Session:1", 4, "MODEL.INCRBY", "Session:1", "$.n", 1) == [b"2"]
-        assert shop("MODEL.GET", "Session:1") == b'{"n":2}'
-        assert shop("MODEL.LOCK", "lock:default:Session:1", "t", "PX", 50)
-        assert shop("PTTL", "Session:1") == shop("PEXPIRETIME", "Session:1") == -1
-        assert shop("SCAN", 0, "MATCH", "Session:*", "COUNT", 1000) == [b"0", [b"Session:1"]]
-        refuses(shop, "MODEL.GET", KEY)
-        refuses(shop, "MODEL.POLICY", "SET", "Session:", "TTL", 1)
-        refuses(shop, "FLUSHALL")
-        refuses(shop, "GET", "Session:1")
 
 
 def test_scripts_read_refresh_write_and_catch_errors(client: Client, stored: int) -> None:
