@@ -152,15 +152,34 @@ def alone(kind: Kind, left_out: Callable[[ServerMissing], NoReturn]) -> Iterator
         server.stop()
 
 
-REFUSED: dict[str, tuple[list[str], list[str], str]] = {
-    "an argument": ([], ["word"], "it takes no arguments"),
+# What is taken before the module is loaded, how it is loaded, and what the log then says.
+REFUSED: dict[str, tuple[Words, Words, str]] = {
+    "an argument": ([], ["LOAD", str(MODULE), "word"], "it takes no arguments"),
     "a data type of the same name": (
         ["TYPE", "rapyermdl"],
-        [],
+        ["LOAD", str(MODULE)],
         "another module has a data type of the same name",
     ),
-    "a command of the same name": (["COMMAND", "model.policy"], [], "the server refuses the"),
-    "the last command of the same name": (["COMMAND", "model._policies"], [], "the server refuses the"),
+    "a command of the same name": (
+        ["COMMAND", "model.policy"],
+        ["LOAD", str(MODULE)],
+        "the server refuses the",
+    ),
+    "the last command of the same name": (
+        ["COMMAND", "model._policies"],
+        ["LOAD", str(MODULE)],
+        "the server refuses the",
+    ),
+    "a setting out of range": (
+        [],
+        ["LOADEX", str(MODULE), "CONFIG", "rapyer.max-depth", "0"],
+        "rapyer is not loaded: ",
+    ),
+    "a setting that is no number": (
+        [],
+        ["LOADEX", str(MODULE), "CONFIG", "rapyer.max-reply", "large"],
+        "rapyer is not loaded: ",
+    ),
 }
 
 
@@ -168,14 +187,25 @@ REFUSED: dict[str, tuple[list[str], list[str], str]] = {
 def test_a_server_that_could_not_load_the_module_goes_on_without_it(
     alone: Callable[..., Server], meddler: Path, reason: str
 ) -> None:
-    taken, arguments, logged = REFUSED[reason]
+    taken, load, logged = REFUSED[reason]
     server = alone("--loadmodule", str(meddler), *taken)
     with Client(server) as client:
         client("SET", "k", "text")
         for _ in range(2):
             with pytest.raises(CommandFailed, match="Error loading the extension"):
-                client("MODULE", "LOAD", str(MODULE), *arguments)
-        assert f"rapyer is not loaded: {logged}" in server.log()
+                client("MODULE", *load)
+        assert logged in server.log()
+        lives_on(server, client)
+
+
+# Valkey fails by itself when it takes a module back that has a data type.
+@pytest.mark.parametrize("kind", ["redis", "redis-8.0", "redis-8.2"], indirect=True)
+def test_a_server_that_takes_the_module_back_goes_on(alone: Callable[..., Server]) -> None:
+    server = alone()
+    with Client(server) as client:
+        with pytest.raises(CommandFailed, match="Error loading the extension"):
+            client("MODULE", "LOADEX", str(MODULE), "CONFIG", "rapyer.nonsense", "1")
+        assert "Loadex configurations were not applied" in server.log()
         lives_on(server, client)
 
 

@@ -449,7 +449,7 @@ INTERNAL = {
 @ways
 def test_clients_cannot_use_what_servers_say_among_themselves(client: Client, enter: Enter, way: Way) -> None:
     listed = client("COMMAND", "LIST", "FILTERBY", "MODULE", "rapyer")
-    assert {name.decode().upper() for name in listed if b"._" in name} == set(INTERNAL)
+    assert {name.decode().upper() for name in listed if b"._" in name} == {*INTERNAL, "MODEL._MAYGROW"}
     user = enter("+@all", "~*")
     fill(client, "own:1")
     before = held(client, "own:1")
@@ -458,6 +458,8 @@ def test_clients_cannot_use_what_servers_say_among_themselves(client: Client, en
             way(user, [name, *arguments])
         with pytest.raises(CommandFailed, match="unknown command"):
             way(user, in_batch([name, *arguments], ["own:1"]))
+    # It does nothing, for nobody: its answer says that memory is not full.
+    assert way(user, ["MODEL._MAYGROW"]) == b"OK"
     assert held(client, "own:1") == before
 
 
