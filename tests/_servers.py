@@ -37,6 +37,11 @@ _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
 
 
+FULL_SYNC = "a full sync"
+FORMS = ("RDB", "AOF with preamble", "AOF without preamble", FULL_SYNC)
+"""The forms in which a server hands on all that it has."""
+
+
 class ServerMissing(RuntimeError):
     """A server, or the module for it, is not on this machine; the text says how to get it."""
 

@@ -14,6 +14,15 @@ pub trait Host {
     /// Milliseconds since the epoch, taken once for the whole command.
     fn now(&self) -> Time;
 
+    /// The time by which leases are counted, the one of [`Leases::time`](crate::Leases::time); in a replicated command
+    /// what it was where the command came from.
+    fn lease_time(&mut self) -> Time;
+
+    /// The highest fencing number given out.
+    fn fence(&self) -> i64;
+
+    fn raise_fence(&mut self, number: i64);
+
     /// Whether this host evaluates policies now: a primary does; a replica, a loading server and a replayed
     /// command do not.
     fn decides(&self) -> bool;

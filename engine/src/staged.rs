@@ -10,6 +10,8 @@ use crate::{Document, Draft, Error, Header, Policies, Time, Value};
 pub(crate) struct Staged<'h, 'k> {
     host: &'h mut dyn Host,
     slots: Vec<Slot<'k>>,
+    /// The highest fencing number that an operation gave out.
+    fence: Option<i64>,
     /// Where in `slots` a key is.
     places: HashMap<&'k [u8], usize>,
     /// By how many bytes documents have grown, and how many the replies hold that wait for the end.
@@ -53,7 +55,7 @@ impl<'h, 'k> Staged<'h, 'k> {
                 slots.len() - 1
             });
         }
-        Self { host, slots, places, held: 0, replies: 0, memory: None }
+        Self { host, slots, fence: None, places, held: 0, replies: 0, memory: None }
     }
 
     /// Readies the batch for an operation that may make documents grow; refused where memory is full.
@@ -91,8 +93,12 @@ impl<'h, 'k> Staged<'h, 'k> {
     /// This cannot fail half-way: a key that others have taken away meanwhile, or given to a value of another type,
     /// is left to them. Subscribers of the server's own events could do that between two insertions.
     pub(crate) fn commit(self) -> Vec<Touched<'k>> {
-        let Self { host, slots, .. } = self;
-        slots.into_iter().filter_map(|slot| slot.commit(host)).collect()
+        let Self { host, slots, fence, .. } = self;
+        let touched = slots.into_iter().filter_map(|slot| slot.commit(host)).collect();
+        if let Some(fence) = fence {
+            host.raise_fence(fence);
+        }
+        touched
     }
 }
 
@@ -170,6 +176,18 @@ impl<'k> Slot<'k> {
 impl Host for Staged<'_, '_> {
     fn now(&self) -> Time {
         self.host.now()
+    }
+
+    fn lease_time(&mut self) -> Time {
+        self.host.lease_time()
+    }
+
+    fn fence(&self) -> i64 {
+        self.fence.unwrap_or_else(|| self.host.fence())
+    }
+
+    fn raise_fence(&mut self, number: i64) {
+        self.fence = Some(number.max(self.fence()));
     }
 
     fn decides(&self) -> bool {

@@ -33,12 +33,13 @@ pub(crate) fn run(
 pub(crate) fn run_again(
     entry: Entry,
     context: Context<'_>,
-    now: Time,
+    (now, lease_time): (Time, Option<Time>),
     deadlines: &[u8],
     words: &[Word<'_>],
 ) -> Result<(), Error> {
     let args = arguments(words);
     let mut server = Server::new(context, words, &args, now, entry.command.access, Part::Replay);
+    server.lease_time = lease_time;
     replay(entry, &args, deadlines, &mut server, &mut Discard)
 }
 
@@ -64,6 +65,8 @@ struct Server<'c> {
     words: &'c [Word<'c>],
     args: &'c [&'c [u8]],
     now: Time,
+    /// The time of leases, once that has been asked or told.
+    lease_time: Option<Time>,
     access: Access,
     part: Part,
     limits: Limits,
@@ -93,7 +96,20 @@ impl<'c> Server<'c> {
             Part::Replay => Limits::TOP,
         };
         let policies = policies::of(context.database());
-        Self { context, words, args, now, access, part, limits, policies, caller: None, open: None, last: 0 }
+        Self {
+            context,
+            words,
+            args,
+            now,
+            lease_time: None,
+            access,
+            part,
+            limits,
+            policies,
+            caller: None,
+            open: None,
+            last: 0,
+        }
     }
 
     /// The place of the argument that is this very key.
@@ -158,7 +174,11 @@ impl<'c> Server<'c> {
                 None => Text::new(done.entry.command.name.as_bytes()),
                 Some(subcommand) => Text::new(format!("{}|{subcommand}", done.entry.command.name).as_bytes()),
             };
-            let told = [Text::number(done.now), Text::new(done.deadlines().as_bytes()), name];
+            let now = match self.lease_time {
+                None => Text::number(done.now),
+                Some(lease_time) => Text::new(format!("{},{lease_time}", done.now).as_bytes()),
+            };
+            let told = [now, Text::new(done.deadlines().as_bytes()), name];
             let words: SmallVec<[Word<'_>; 8]> =
                 told.iter().map(Text::word).chain(self.words.iter().copied()).collect();
             self.context.replicate(APPLY, &words, Audience::Everyone);
@@ -214,6 +234,27 @@ impl<'c> Server<'c> {
 impl Host for Server<'_> {
     fn now(&self) -> Time {
         self.now
+    }
+
+    fn lease_time(&mut self) -> Time {
+        let (context, now) = (self.context, self.now);
+        if self.part == Part::Replay {
+            // The first release counted leases by the wall clock.
+            let told = *self.lease_time.get_or_insert(now);
+            policies::with_leases(|leases| leases.follow(told));
+            return told;
+        }
+        *self
+            .lease_time
+            .get_or_insert_with(|| policies::with_leases(|leases| leases.time(now, context.monotonic())))
+    }
+
+    fn fence(&self) -> i64 {
+        policies::with_leases(|leases| leases.fence())
+    }
+
+    fn raise_fence(&mut self, number: i64) {
+        policies::with_leases(|leases| leases.raise_fence(number));
     }
 
     fn decides(&self) -> bool {

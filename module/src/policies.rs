@@ -1,13 +1,14 @@
-//! The policies of every database, and how they outlive a restart and reach replicas.
+//! What the module keeps beside the keys, the policies of every database and what locks need of the server, and how it
+//! outlives a restart and reaches replicas.
 //!
-//! Snapshots carry them beside the keys. A rewritten append-only file without a snapshot in it does not, so they
-//! are written once more behind every rewrite.
+//! Snapshots carry it. A rewritten append-only file without a snapshot in it does not, so it is written once more
+//! behind every rewrite.
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::rc::Rc;
 
-use rapyer_engine::{Error, Policies};
+use rapyer_engine::{Error, Leases, Policies};
 
 use crate::datatype;
 use crate::ffi::{Audience, Context, Loader, Saver, ServerCell, Text, Word, call_later};
@@ -15,22 +16,34 @@ use crate::ffi::{Audience, Context, Loader, Saver, ServerCell, Text, Word, call_
 /// The command that replaces the policies of one database.
 pub(crate) const POLICIES: &CStr = c"MODEL._POLICIES";
 
+/// The command that replaces what locks need of the server.
+pub(crate) const LEASES: &CStr = c"MODEL._LEASES";
+
 /// How long to wait before looking again whether a pause is over.
 const PAUSE_POLL_MS: i64 = 100;
 
-static TABLES: ServerCell<Tables> =
-    ServerCell::new(Tables { by_database: BTreeMap::new(), none: None, incoming: None });
+static TABLES: ServerCell<Tables> = ServerCell::new(Tables { kept: Kept::new(), none: None, incoming: None });
 
 #[derive(Debug)]
 struct Tables {
-    by_database: BTreeMap<i32, Rc<Policies>>,
+    kept: Kept,
     /// What databases without policies share, from its first use on.
     none: Option<Rc<Policies>>,
     /// What a replica is being sent while it goes on serving what it has.
-    incoming: Option<BTreeMap<i32, Rc<Policies>>>,
+    incoming: Option<Kept>,
 }
 
-impl Tables {
+#[derive(Debug)]
+struct Kept {
+    by_database: BTreeMap<i32, Rc<Policies>>,
+    leases: Leases,
+}
+
+impl Kept {
+    const fn new() -> Self {
+        Self { by_database: BTreeMap::new(), leases: Leases::new() }
+    }
+
     /// The databases that have or had policies: the count of changes lives on.
     fn used(&self) -> impl Iterator<Item = (i32, &Policies)> {
         let unused = Policies::new();
@@ -39,19 +52,30 @@ impl Tables {
             .map(|(database, policies)| (*database, &**policies))
             .filter(move |(_, policies)| **policies != unused)
     }
+
+    fn is_empty(&self) -> bool {
+        self.used().next().is_none() && !self.leases.is_used()
+    }
+}
+
+impl Tables {
+    /// Where what is loaded goes.
+    fn loading(&mut self) -> &mut Kept {
+        self.incoming.as_mut().unwrap_or(&mut self.kept)
+    }
 }
 
 /// The policies of a database, as they are now: what others set meanwhile is another table.
 pub(crate) fn of(database: i32) -> Rc<Policies> {
     let tables = &mut *TABLES.borrow_mut();
-    match tables.by_database.get(&database) {
+    match tables.kept.by_database.get(&database) {
         Some(policies) => Rc::clone(policies),
         None => Rc::clone(tables.none.get_or_insert_default()),
     }
 }
 
 pub(crate) fn set(database: i32, policies: Rc<Policies>) {
-    TABLES.borrow_mut().by_database.insert(database, policies);
+    TABLES.borrow_mut().kept.by_database.insert(database, policies);
 }
 
 /// Puts a saved table in the place of a database's policies.
@@ -60,20 +84,30 @@ pub(crate) fn replace(database: u64, payload: &[u8]) -> Result<(), Error> {
         Error::range(database.to_string().as_bytes(), "the number of the policies' database is out of range")
     })?;
     let policies = Rc::new(Policies::from_bytes(payload)?);
-    let tables = &mut *TABLES.borrow_mut();
-    tables.incoming.as_mut().unwrap_or(&mut tables.by_database).insert(database, policies);
+    TABLES.borrow_mut().loading().by_database.insert(database, policies);
     Ok(())
+}
+
+/// Puts what was saved of the leases in the place of what there is.
+pub(crate) fn replace_leases(payload: &[u8]) -> Result<(), Error> {
+    let leases = Leases::from_bytes(payload)?;
+    TABLES.borrow_mut().loading().leases = leases;
+    Ok(())
+}
+
+/// Looks at the leases, or changes them.
+pub(crate) fn with_leases<T>(look: impl FnOnce(&mut Leases) -> T) -> T {
+    look(&mut TABLES.borrow_mut().kept.leases)
 }
 
 /// Loading replaces everything: what the data to be loaded does not bring is gone.
 pub(crate) fn loading_starts() {
-    let tables = &mut *TABLES.borrow_mut();
-    tables.incoming.as_mut().unwrap_or(&mut tables.by_database).clear();
+    *TABLES.borrow_mut().loading() = Kept::new();
 }
 
 /// What is loaded from here on stays aside until it is complete.
 pub(crate) fn loading_aside_starts() {
-    TABLES.borrow_mut().incoming = Some(BTreeMap::new());
+    TABLES.borrow_mut().incoming = Some(Kept::new());
 }
 
 /// What was loaded aside takes the place of what there is, if it is complete.
@@ -82,22 +116,23 @@ pub(crate) fn loading_aside_ends(complete: bool) {
     if let Some(incoming) = tables.incoming.take()
         && complete
     {
-        tables.by_database = incoming;
+        tables.kept = incoming;
     }
 }
 
 pub(crate) fn save(saver: &mut Saver) {
-    let tables = TABLES.borrow();
-    saver.unsigned(tables.used().count() as u64);
-    for (database, policies) in tables.used() {
+    let kept = &TABLES.borrow().kept;
+    saver.unsigned(kept.used().count() as u64);
+    for (database, policies) in kept.used() {
         saver.unsigned(database as u64);
         saver.bytes(&policies.to_bytes());
     }
+    saver.bytes(kept.leases.to_bytes().as_ref());
 }
 
 /// A server without the module can still load a snapshot in which nothing was written.
 pub(crate) fn save_if_any(saver: &mut Saver) {
-    let any = TABLES.borrow().used().next().is_some();
+    let any = !TABLES.borrow().kept.is_empty();
     if any {
         save(saver);
     }
@@ -114,7 +149,13 @@ pub(crate) fn load(loader: &mut Loader, encoding: i32) -> Result<(), String> {
             .ok_or_else(short)?
             .map_err(|error| format!("the saved policies cannot be loaded: {error}"))?;
     }
-    Ok(())
+    if encoding == 1 {
+        return Ok(());
+    }
+    loader
+        .bytes(replace_leases)
+        .ok_or_else(short)?
+        .map_err(|error| format!("what was saved of locks cannot be loaded: {error}"))
 }
 
 /// A rewrite of the append-only file has begun. Nothing else that a child process does wants policies appended:
@@ -125,21 +166,23 @@ pub(crate) fn rewrite_starts(context: Context<'_>) {
     }
 }
 
-/// Appends the policies to the append-only file, behind what the child process writes.
+/// Appends it to the append-only file, behind what the child process writes.
 ///
 /// The parent does it: the file that a child writes has no place for them where there are no documents.
 fn append_behind_rewrite(context: Context<'_>) {
-    let tables = TABLES.borrow();
-    if tables.used().next().is_none() || !context.keeps_append_only_file() {
+    let kept = &TABLES.borrow().kept;
+    if kept.is_empty() || !context.keeps_append_only_file() {
         return;
     }
     if context.must_not_replicate() {
         call_later(context, PAUSE_POLL_MS, append_behind_rewrite);
         return;
     }
-    for (database, policies) in tables.used() {
+    for (database, policies) in kept.used() {
         let words = [Text::number(i64::from(database)), Text::new(&policies.to_bytes())];
         let words: Vec<Word<'_>> = words.iter().map(Text::word).collect();
         context.replicate(POLICIES, &words, Audience::AppendOnlyFile);
     }
+    let leases = Text::new(kept.leases.to_bytes().as_ref());
+    context.replicate(LEASES, &[leases.word()], Audience::AppendOnlyFile);
 }

@@ -10,7 +10,8 @@ use rapyer_engine::{Document, Error, Time, integer, lifetime};
 use crate::ffi::{Answer, Context, FindPositions, Handler, Key, Mode, Positions, Word};
 use crate::{datatype, host, policies, register};
 
-/// `MODEL._APPLY now deadlines NAME|SUBCOMMAND arg …`: one write.
+/// `MODEL._APPLY now deadlines NAME|SUBCOMMAND arg …`: one write. Where a lock was among it, now is two times, joined by
+/// a comma: that of the wall clock and that of the lease clock.
 pub(crate) const APPLY: &CStr = c"MODEL._APPLY";
 
 /// `MODEL._EXPIREAT key ms [key ms …]`: what one read refreshed.
@@ -25,7 +26,7 @@ pub(crate) struct Internal {
     pub(crate) keys: FindPositions,
 }
 
-pub(crate) static COMMANDS: [Internal; 5] = [
+pub(crate) static COMMANDS: [Internal; 6] = [
     Internal {
         name: "model._apply",
         flags: "write getkeys-api",
@@ -52,6 +53,13 @@ pub(crate) static COMMANDS: [Internal; 5] = [
         flags: "write",
         positions: (0, 0, 0),
         run: |context, words, answer| obeying(context, words, answer, set_policies),
+        keys: |_| (Vec::new(), 0),
+    },
+    Internal {
+        name: "model._leases",
+        flags: "write",
+        positions: (0, 0, 0),
+        run: |context, words, answer| obeying(context, words, answer, set_leases),
         keys: |_| (Vec::new(), 0),
     },
     // Not for other servers: by calling it a batch learns whether this one refuses what may need more memory.
@@ -92,11 +100,22 @@ fn apply(context: Context<'_>, words: &[Word<'_>]) -> Result<(), Error> {
     let [now, deadlines, name, args @ ..] = words else {
         return Err(arity());
     };
-    let now: Time = number(*now)?;
+    let (now, lease_time) = times(now.bytes())?;
     let entry = named(name.bytes())
         .ok_or_else(|| Error::argument(name.bytes(), "not a command of this release of the module"))?;
     entry.check_arity(args.len())?;
-    host::run_again(entry, context, now, deadlines.bytes(), args)
+    host::run_again(entry, context, (now, lease_time), deadlines.bytes(), args)
+}
+
+/// The time of a command and, where it was told, that of leases.
+fn times(word: &[u8]) -> Result<(Time, Option<Time>), Error> {
+    let time = |word: &[u8]| {
+        let time = integer::parse(word).ok_or_else(|| Error::argument(word, "not the time of a command"))?;
+        lifetime::clock(time)
+    };
+    let mut words = word.splitn(2, |byte| *byte == b',');
+    let now = time(words.next().unwrap_or_default())?;
+    Ok((now, words.next().map(time).transpose()?))
 }
 
 /// The position of a command's name in `_APPLY`, and behind it its arguments.
@@ -167,6 +186,15 @@ fn set_policies(context: Context<'_>, words: &[Word<'_>]) -> Result<(), Error> {
         return Err(arity());
     };
     policies::replace(number(*database)?, payload.bytes())?;
+    context.replicate_verbatim();
+    Ok(())
+}
+
+fn set_leases(context: Context<'_>, words: &[Word<'_>]) -> Result<(), Error> {
+    let [payload] = words else {
+        return Err(arity());
+    };
+    policies::replace_leases(payload.bytes())?;
     context.replicate_verbatim();
     Ok(())
 }

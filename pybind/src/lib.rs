@@ -3,14 +3,14 @@
 mod field;
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyBytesMethods, PyDict, PyList};
 use rapyer_engine::command::{Access, Keys, entries};
-use rapyer_engine::embedded::Keyspace;
-use rapyer_engine::{Limit, Time, Value, guarded, json};
+use rapyer_engine::embedded::{Clocks, Keyspace};
+use rapyer_engine::{Limit, Millis, Time, Value, guarded, json};
 
 pyo3::create_exception!(
     rapyer._native,
@@ -29,6 +29,9 @@ struct State {
     keyspace: Keyspace,
     /// How far tests have moved the clock on, in milliseconds.
     ahead: Time,
+    /// How far on without what they moved it back.
+    forward: Millis,
+    started: Instant,
 }
 
 impl State {
@@ -36,7 +39,12 @@ impl State {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_err(|_| PyValueError::new_err("the system clock is before 1970"))?;
-        Ok(since.as_millis() as Time + self.ahead)
+        Ok((since.as_millis() as Time).saturating_add(self.ahead))
+    }
+
+    fn clocks(&self) -> PyResult<Clocks> {
+        let monotonic = (self.started.elapsed().as_millis() as Millis).saturating_add(self.forward);
+        Ok(Clocks { now: self.now()?, monotonic })
     }
 }
 
@@ -51,7 +59,8 @@ impl Engine {
 impl Engine {
     #[new]
     fn new() -> Self {
-        Self { state: Mutex::new(State { keyspace: Keyspace::default(), ahead: 0 }) }
+        let state = State { keyspace: Keyspace::default(), ahead: 0, forward: 0, started: Instant::now() };
+        Self { state: Mutex::new(state) }
     }
 
     /// Runs one command given as its words, and returns its reply.
@@ -59,8 +68,8 @@ impl Engine {
     fn execute<'py>(&self, py: Python<'py>, args: Vec<Bound<'py, PyBytes>>) -> PyResult<Bound<'py, PyAny>> {
         let words: Vec<&[u8]> = args.iter().map(PyBytesMethods::as_bytes).collect();
         let mut state = self.state();
-        let now = state.now()?;
-        let answer = guarded(|| state.keyspace.execute(&words, now)).and_then(|answer| answer);
+        let clocks = state.clocks()?;
+        let answer = guarded(|| state.keyspace.execute(&words, clocks)).and_then(|answer| answer);
         drop(state);
         match answer {
             Ok(value) => reply(py, &value),
@@ -93,9 +102,11 @@ impl Engine {
         })
     }
 
-    /// Moves the engine's clock by this many milliseconds.
-    fn advance(&self, milliseconds: Time) {
-        self.state().ahead += milliseconds;
+    /// Moves the engine's clock by this many milliseconds; back is a step that no time passes by.
+    fn advance(&self, milliseconds: Millis) {
+        let mut state = self.state();
+        state.ahead = state.ahead.saturating_add(milliseconds);
+        state.forward = state.forward.saturating_add(milliseconds.max(0));
     }
 }
 

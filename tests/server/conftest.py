@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import NoReturn
 
 import pytest
 
-from _servers import EVERY_KIND, Kind, Server, ServerMissing
-from _wire import Client, ReplicationStream, wait_until_linked
+from _servers import EVERY_KIND, FULL_SYNC, Kind, Server, ServerMissing
+from _wire import Client, ReplicationStream, wait_for, wait_until_linked
 
 Start = Callable[..., Server]
 
@@ -74,3 +75,38 @@ def meddler(tmp_path_factory: pytest.TempPathFactory) -> Path:
     flags = ("-shared", "-fPIC", "-O1", "-g", "-Wall", "-Wextra", "-Werror")
     subprocess.run(["gcc", *flags, "-o", str(module), str(source)], check=True)
     return module
+
+
+@pytest.fixture
+def carried(start: Start) -> Callable[[Server, str], Server]:
+    """A function that has another server take over all data, in a form in which servers write it."""
+
+    def carried(server: Server, form: str) -> Server:
+        if form == FULL_SYNC:
+            another = start(of=server)
+            with Client(another) as client:
+                client("REPLICAOF", "NO", "ONE")
+            return another
+        append_only = ("--appendonly", "yes") if form.startswith("AOF") else ()
+        another = start(*append_only)
+        another.kill()
+        with Client(server) as client:
+            if append_only:
+                client("CONFIG", "SET", "aof-use-rdb-preamble", "no" if "without" in form else "yes")
+                appends = client("CONFIG", "GET", "appendonly")[1] == b"yes"
+                client(*("BGREWRITEAOF",) if appends else ("CONFIG", "SET", "appendonly", "yes"))
+                for field in ("aof_rewrite_scheduled", "aof_rewrite_in_progress"):
+                    wait_for(lambda field=field: client.info("persistence")[field] == "0")  # type: ignore[misc]
+                assert client.info("persistence")["aof_last_bgrewrite_status"] == "ok"
+            else:
+                client("SAVE")
+        server.kill()
+        if append_only:
+            shutil.rmtree(another.dir / "appendonlydir")
+            shutil.copytree(server.dir / "appendonlydir", another.dir / "appendonlydir")
+        else:
+            shutil.copy(server.dir / "dump.rdb", another.dir)
+        another.restart()
+        return another
+
+    return carried

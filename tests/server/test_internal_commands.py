@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import time
 from collections.abc import Callable, Iterable
 
 import hiredis
 import pytest
 
-from _servers import Server
+from _servers import FORMS, Server
 from _wire import Client, FakePrimary
 
 Start = Callable[..., Server]
@@ -31,16 +33,21 @@ SOUND: list[Words] = [
     ("MODEL._APPLY", LATEST, str(LATEST + CENTURY), "CREATE", "S:3", "[1]"),
     ("MODEL._EXPIREAT", "S:2", LATER + 1),
     ("MODEL._LOAD", "S:4", NOW, 7, 60_000, "null"),
+    # Locks as the first release replicated them, and with the time of leases.
+    ("MODEL._APPLY", NOW, str(LATER), "LOCK", "S:5", "me", "PX", 60_000),
+    ("MODEL._APPLY", f"{NOW},{NOW + 5}", str(LATER), "LOCK", "S:6", "me", "PX", 60_000),
+    ("MODEL._LEASES", b"\x01\x01\x05\x03\x01\x07\x64\x05later"),
 ]
 
 HOSTILE: list[Words] = [
     *(("MODEL._APPLY", now, "", *SET_POLICY) for now in (-1, -(1 << 63), LATEST + 1, (1 << 63) - 1, 1 << 64)),
-    *(("MODEL._APPLY", now, "", *SET_POLICY) for now in ("+1", "01", "-0", "", "1,1", "now")),
+    *(("MODEL._APPLY", now, "", *SET_POLICY) for now in ("+1", "01", "-0", "", "1;1", "now")),
     *(("MODEL._APPLY", now, str(LATER), "CREATE", "H:1", "1") for now in (-1, LATEST + 1, (1 << 63) - 1)),
     *(
         ("MODEL._APPLY", NOW, at, "SET", "S:1", "$.n", 2)
         for at in ("-1", "0", str(LATEST + CENTURY + 1), "+5", ",")
     ),
+    *(("MODEL._APPLY", f"{NOW},{at}", "", *SET_POLICY) for at in (-1, LATEST + 1, "", "+1", "1,1", 1 << 64)),
     ("MODEL._APPLY", NOW, "", "POLICY|SET", "H:"),
     ("MODEL._APPLY", NOW, "-", "CREATE", "H:1"),
     ("MODEL._APPLY", (1 << 63) - 1, "", "LOCK", "H:lock", "me", "PX", CENTURY),
@@ -65,6 +72,16 @@ HOSTILE: list[Words] = [
         for database in (-1, 1 << 31, (1 << 63) - 1, "+1", "01", "")
     ),
     *(
+        ("MODEL._LEASES", payload)
+        for payload in (
+            b"",
+            b"\x01\x01\x05",
+            b"\x01\x08" + b"\xff" * 8 + b"\x03\x00",
+            b"\x01\x00\x03\x00\x65\x00",
+        )
+    ),
+    ("MODEL._LEASES", b"\x01\x00\x03\x07" + b"\xff" * 7),
+    *(
         ("MODEL._POLICIES", 0, payload)
         for payload in (b"", b"\x00", b"\x03", DAMAGED, b"\x01", b"\x01" + b"\xff" * 8)
     ),
@@ -73,7 +90,7 @@ HOSTILE: list[Words] = [
 
 def state(client: Client) -> list[object]:
     found: list[object] = [client("MODEL.POLICY", "LIST"), client("DBSIZE")]
-    for key in ("S:1", "S:2", "S:3", "S:4", "H:1", "H:lock"):
+    for key in ("S:1", "S:2", "S:3", "S:4", "S:5", "S:6", "H:1", "H:lock"):
         found += [client("MODEL.GET_RO", key), client("MODEL.TTL", "GET", key), client("PEXPIRETIME", key)]
     return found
 
@@ -122,3 +139,36 @@ def test_what_a_server_takes_its_own_snapshot_carries(
     again.restart()
     with Client(again) as client:
         assert state(client) == sound
+
+
+HOUR = 3_600_000
+AHEAD = 30 * HOUR
+
+
+@pytest.mark.parametrize("told", ["an append-only file"], indirect=True)
+@pytest.mark.parametrize("form", ["as it is", *FORMS])
+def test_locks_outlive_a_clock_that_steps_back(
+    told: Callable[[Iterable[Words]], Server], carried: Callable[[Server, str], Server], form: str
+) -> None:
+    # A server took two locks for a second while its clock was thirty hours ahead; of one nothing is left.
+    then = time.time_ns() // 1_000_000 + AHEAD
+    server = told(
+        [
+            ("MODEL._APPLY", f"{then},{then}", then + 61_000, "LOCK", "held", "dead", "PX", 1000),
+            ("MODEL._APPLY", f"{then},{then}", then + 61_000, "LOCK", "gone", "dead", "PX", 1000),
+            ("DEL", "gone"),
+        ]
+    )
+    with Client(server) as client:
+        before = json.loads(client("MODEL.GET_RO", "held"))["number"]
+        assert before == then * 1000
+    if form != "as it is":
+        server = carried(server, form)
+    with Client(server) as client:
+        numbers = [client("MODEL.LOCK", "gone", "next", "PX", 1000)]
+        while (number := client("MODEL.LOCK", "held", "next", "PX", 1000)) is None:
+            assert len(numbers) < 100, "the lease outlives its time"
+            numbers.append(client("MODEL.LOCK", f"other:{len(numbers)}", "next", "PX", 1000))
+            time.sleep(0.03)
+        numbers.append(number)
+        assert [before, *numbers] == sorted({before, *numbers})

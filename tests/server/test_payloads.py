@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from _servers import Server
+from _servers import FORMS, Server
 from _wire import Client
 
 Start = Callable[..., Server]
 
-SNAPSHOT = Path(__file__).parent / "fixtures" / "version-1.rdb"
-"""Written by Redis 7.0 with the first release of the module; see `test_a_snapshot_of_version_1_loads`."""
+FIXTURES = Path(__file__).parent / "fixtures"
+"""A snapshot of every payload version, written by Redis 7.0.
+
+That of version 2 holds fields that no release knows: of a document, a large one, a policy, a table of
+policies and the leases.
+"""
 
 CREATED = 1_700_000_000_123
 VERSION = 7
@@ -161,9 +165,10 @@ def test_a_payload_of_every_version_loads(client: Client, text: bytes, window: i
     assert text in client("DUMP", "S:1")
 
 
-def test_a_snapshot_of_version_1_loads(server: Server) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_snapshot_of_every_version_loads(server: Server, version: int) -> None:
     server.kill()
-    shutil.copy(SNAPSHOT, server.dir / "dump.rdb")
+    shutil.copy(FIXTURES / f"version-{version}.rdb", server.dir / "dump.rdb")
     server.restart()
     with Client(server) as client:
         assert client("MODEL.GET_RO", "S:small") == '{"n":1.10,"ids":[9007199254740993],"é":null}'.encode()
@@ -185,8 +190,81 @@ def test_a_snapshot_of_version_1_loads(server: Server) -> None:
             b"S:": policies[b"S:"] | {b"ttl": 600_000, b"refresh": b"READ,FETCH", b"read-touch-pct": 50},
         }
         client("SELECT", 3)
-        ((*_, version),) = policies_of(client)
-        assert version == 1
+        ((*_, policy_version),) = policies_of(client)
+        assert policy_version == 1
+
+
+LATER = {
+    what: f"what a later release says of {what}".encode()
+    for what in ("a document", "a large document", "a policy", "a table", "leases")
+}
+
+
+def said_later(server: Server) -> dict[str, int]:
+    """How often each of the fields that no release knows is in what a server has, and in nothing but that."""
+    with Client(server) as client:
+        client("CONFIG", "SET", "rdbcompression", "no")
+        client("SAVE")
+    snapshot = (server.dir / "dump.rdb").read_bytes()
+    return {what: snapshot.count(field(300, content)) for what, content in LATER.items()}
+
+
+@pytest.fixture
+def of_a_later_release(server: Server) -> Server:
+    """A server with documents, policies and leases that have fields of a later release."""
+    server.kill()
+    shutil.copy(FIXTURES / "version-2.rdb", server.dir / "dump.rdb")
+    server.restart()
+    return server
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_fields_of_a_later_release_are_passed_on(
+    of_a_later_release: Server, carried: Callable[[Server, str], Server], form: str
+) -> None:
+    once = dict.fromkeys(LATER, 1)
+    assert said_later(of_a_later_release) == once
+    with Client(of_a_later_release) as client:
+        client("MODEL.SET", "S:small", "$.n", "2")
+        client("MODEL.APPEND", "Other:large", "$.items", "1")
+        client("MODEL.TTL", "SET", "Other:large", "PX", 5_000_000)
+        client("MODEL.POLICY", "SET", "T:", "TTL", 1000)
+        client("MODEL.LOCK", "lock", "me", "PX", 100_000)
+    another = carried(of_a_later_release, form)
+    assert said_later(another) == once
+    again = carried(another, form)
+    assert said_later(again) == once
+    with Client(again) as client:
+        assert client("MODEL.GET_RO", "S:small").startswith(b'{"n":2,')
+
+
+@pytest.mark.parametrize(("key", "what"), [("S:small", "a document"), ("Other:large", "a large document")])
+def test_a_document_keeps_fields_of_a_later_release_wherever_it_goes(
+    of_a_later_release: Server, what: str, key: str
+) -> None:
+    said = field(300, LATER[what])
+    with Client(of_a_later_release) as client:
+        client("CONFIG", "SET", "rdbcompression", "no")
+        assert client("DUMP", key).count(said) == 1
+        client("RESTORE", "restored", 0, client("DUMP", key))
+        client("COPY", key, "copied")
+        client("RENAME", "copied", "renamed")
+        client("COPY", "renamed", "elsewhere", "DB", 5)
+        client("MODEL.SET", "renamed", "$", "[1]")
+        client("MODEL.EXEC", 1, "renamed", 4, "MODEL.APPEND", "renamed", "$", 2)
+        assert client("MODEL.GET_RO", "renamed") == b"[1,2]"
+        for name in (key, "restored", "renamed"):
+            assert client("DUMP", name).count(said) == 1, name
+        client("SELECT", 5)
+        assert client("DUMP", "elsewhere").count(said) == 1
+
+
+def test_a_policy_that_is_set_anew_is_what_its_client_says(of_a_later_release: Server) -> None:
+    with Client(of_a_later_release) as client:
+        same = ("TTL", 600_000, "REFRESH", "READ,FETCH", "ABSOLUTE", 9_000_000, "READ-TOUCH-PCT", 50)
+        assert client("MODEL.POLICY", "SET", "S:", *same) == 5
+        assert client("MODEL.POLICY", "SET", "S:", *same) == 5
+    assert said_later(of_a_later_release) == dict.fromkeys(LATER, 1) | {"a policy": 0}
 
 
 def policies_of(client: Client) -> list[list[bytes | int | None]]:

@@ -1,10 +1,13 @@
 //! Locks: LOCK, RENEW, UNLOCK.
 //!
-//! A lock is a document on a key of its own: who holds it, until when, and the number of the lease. It outlives
-//! its lease by [`REMEMBERED`], so that the next lease's number is greater even where a clock has stepped back.
+//! A lock is a document on a key of its own: who holds it, until when by the host's lease clock, and the number of the
+//! lease. It outlives its lease by [`REMEMBERED`]. When it is gone, the host's highest fencing number still keeps the
+//! next one greater, also where the clock has stepped back.
 
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind};
 use crate::host::{Deadline, Effect};
+use crate::lease::MAX_FENCE;
+use crate::lifetime::MAX_SPAN;
 use crate::node::Node;
 use crate::path::{Path, Step};
 use crate::{Document, Error, Groups, Millis, Time, json};
@@ -25,11 +28,15 @@ struct Lease {
 }
 
 impl Lease {
-    fn read(document: &Document) -> Result<Self, Error> {
+    /// The lease that a document holds. What is beyond a century from `now` was written by another command, and would
+    /// use up fencing numbers for everybody.
+    fn read(document: &Document, now: Time) -> Result<Self, Error> {
         let root = document.root();
         let member = |name: &str| root.find(&[Step::Name(json::quote(name).into())]).map(Node::text);
         let number = |name: &str| json::whole(&member(name)?);
-        match (member("token"), number("number"), number("until")) {
+        let latest = now + MAX_SPAN;
+        let number = |name: &str, most| number(name).filter(|number| (0..=most).contains(number));
+        match (member("token"), number("number", latest * 1000), number("until", latest)) {
             (Some(token), Some(number), Some(until)) => Ok(Self { token: token.into_owned(), number, until }),
             _ => Err(Error::bad_type(&Path::default(), "a lock that MODEL.LOCK made", root.kind())),
         }
@@ -64,18 +71,26 @@ pub(super) static LOCK: Command = Command {
 
 fn lock(call: &mut Call<'_>) -> Result<(), Error> {
     let (key, token) = key_and_token(call)?;
-    let until = call.now + lease(call)?;
-    let before = call.host.edit(key)?.map(|document| Lease::read(&document)).transpose()?;
+    let now = call.host.lease_time();
+    let until = now + lease(call)?;
+    let before = call.host.edit(key)?.map(|document| Lease::read(&document, now)).transpose()?;
     let number = match before {
-        Some(lease) if lease.is_held(call.now) && lease.token != token => {
+        Some(lease) if lease.is_held(now) && lease.token != token => {
             call.reply.null();
             return Ok(());
         }
-        Some(lease) if lease.is_held(call.now) => lease.number,
-        // Microseconds, so that it also grows where the lock before was forgotten.
-        before => (call.now * 1000).max(before.map_or(0, |lease| lease.number + 1)),
+        Some(lease) if lease.is_held(now) => lease.number,
+        before => {
+            let least = call.host.fence().max(before.map_or(0, |lease| lease.number)) + 1;
+            // Microseconds, so that the numbers of several servers are about in order, too.
+            (now * 1000).max(least)
+        }
     };
-    store(call, key, &Lease { token, number, until })?;
+    if number > MAX_FENCE {
+        return Err(Error::Limit { reason: "there are no more fencing numbers" });
+    }
+    store(call, key, &Lease { token, number, until }, now)?;
+    call.host.raise_fence(number);
     call.reply.integer(number);
     Ok(())
 }
@@ -99,8 +114,8 @@ pub(super) static RENEW: Command = Command {
 
 fn renew(call: &mut Call<'_>) -> Result<(), Error> {
     let (key, token) = key_and_token(call)?;
-    let until = call.now + lease(call)?;
-    hold_until(call, key, &token, until)
+    let lease = lease(call)?;
+    hold_for(call, key, &token, lease)
 }
 
 pub(super) static UNLOCK: Command = Command {
@@ -122,16 +137,17 @@ pub(super) static UNLOCK: Command = Command {
 
 fn unlock(call: &mut Call<'_>) -> Result<(), Error> {
     let (key, token) = key_and_token(call)?;
-    hold_until(call, key, &token, call.now)
+    hold_for(call, key, &token, 0)
 }
 
-/// Moves the end of the lease that `token` holds, if it does.
-fn hold_until<'a>(call: &mut Call<'a>, key: &'a [u8], token: &[u8], until: Time) -> Result<(), Error> {
-    let lease = call.host.edit(key)?.map(|document| Lease::read(&document)).transpose()?;
-    let lease = lease.filter(|lease| lease.is_held(call.now) && lease.token == token);
+/// Ends the lease that `token` holds, if it does, at this span from now.
+fn hold_for<'a>(call: &mut Call<'a>, key: &'a [u8], token: &[u8], span: Millis) -> Result<(), Error> {
+    let now = call.host.lease_time();
+    let lease = call.host.edit(key)?.map(|document| Lease::read(&document, now)).transpose()?;
+    let lease = lease.filter(|lease| lease.is_held(now) && lease.token == token);
     let held = lease.is_some();
     if let Some(lease) = lease {
-        store(call, key, &Lease { until, ..lease })?;
+        store(call, key, &Lease { until: now + span, ..lease }, now)?;
     }
     call.reply.integer(i64::from(held));
     Ok(())
@@ -153,8 +169,9 @@ fn lease(call: &mut Call<'_>) -> Result<Millis, Error> {
     lease.ok_or_else(|| Error::argument(b"", "a lease is given as PX milliseconds"))
 }
 
-fn store<'a>(call: &mut Call<'a>, key: &'a [u8], lease: &Lease) -> Result<(), Error> {
-    let to = lease.until + REMEMBERED;
+fn store<'a>(call: &mut Call<'a>, key: &'a [u8], lease: &Lease, now: Time) -> Result<(), Error> {
+    // Keys expire by the wall clock.
+    let to = call.now + (lease.until - now) + REMEMBERED;
     let (effect, header) = if let Some(mut document) = call.host.edit(key)? {
         document.replace(&lease.text())?;
         (Effect::Changed, document.header())

@@ -12,7 +12,23 @@ use std::sync::Arc;
 
 use crate::command;
 use crate::host::{Deadline, Done, Effect, Host};
-use crate::{Document, Draft, Error, Limits, Policies, Recorder, Time, Value, lifetime};
+use crate::{Document, Draft, Error, Leases, Limits, Millis, Policies, Recorder, Time, Value, lifetime};
+
+/// What the clocks of whoever embeds a keyspace tell at one call.
+#[derive(Clone, Copy, Debug)]
+pub struct Clocks {
+    /// The wall clock, in milliseconds since the epoch.
+    pub now: Time,
+    /// Milliseconds that go on whatever is done to the wall clock.
+    pub monotonic: Millis,
+}
+
+/// The wall clock alone: what it steps back is lost to leases, and nothing more.
+impl From<Time> for Clocks {
+    fn from(now: Time) -> Self {
+        Self { now, monotonic: now }
+    }
+}
 
 /// One database: its documents and policies.
 #[derive(Debug, Default)]
@@ -24,6 +40,7 @@ pub struct Keyspace {
     due: BTreeSet<(Time, Arc<[u8]>)>,
     policies: Policies,
     limits: Limits,
+    leases: Leases,
 }
 
 #[derive(Debug)]
@@ -34,16 +51,18 @@ struct Slot {
 }
 
 impl Keyspace {
-    /// Answers one call at the moment `now`: the words of a command as a client sends them.
-    pub fn execute(&mut self, words: &[&[u8]], now: Time) -> Result<Value, Error> {
-        self.expire(lifetime::clock(now)?);
+    /// Answers one call: the words of a command as a client sends them, and when it is.
+    pub fn execute(&mut self, words: &[&[u8]], clocks: impl Into<Clocks>) -> Result<Value, Error> {
+        let clocks = clocks.into();
+        let now = lifetime::clock(clocks.now)?;
+        self.expire(now);
         if let Some(answer) = keys::execute(self, words, now) {
             return answer;
         }
         let (entry, names) = command::find(words)?;
         entry.check_arity(words.len() - names)?;
         let mut reply = Recorder::default();
-        command::execute(entry, &words[names..], &mut Opened { keyspace: self, now }, &mut reply)?;
+        command::execute(entry, &words[names..], &mut Opened { keyspace: self, clocks }, &mut reply)?;
         Ok(reply.into_value())
     }
 
@@ -109,12 +128,24 @@ impl Keyspace {
 /// The keyspace for the time of one command.
 struct Opened<'a> {
     keyspace: &'a mut Keyspace,
-    now: Time,
+    clocks: Clocks,
 }
 
 impl Host for Opened<'_> {
     fn now(&self) -> Time {
-        self.now
+        self.clocks.now
+    }
+
+    fn lease_time(&mut self) -> Time {
+        self.keyspace.leases.time(self.clocks.now, self.clocks.monotonic)
+    }
+
+    fn fence(&self) -> i64 {
+        self.keyspace.leases.fence()
+    }
+
+    fn raise_fence(&mut self, number: i64) {
+        self.keyspace.leases.raise_fence(number);
     }
 
     fn decides(&self) -> bool {

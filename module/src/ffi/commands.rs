@@ -124,7 +124,7 @@ static CALLBACKS: [[Callback; ROWS]; 2] = rows!(all:
 const _: () = assert!(TABLE.len() <= ROWS, "the list above needs a number for every row of the table");
 
 static INTERNAL: [Callback; replay::COMMANDS.len()] =
-    [internal::<0>, internal::<1>, internal::<2>, internal::<3>, internal::<4>];
+    [internal::<0>, internal::<1>, internal::<2>, internal::<3>, internal::<4>, internal::<5>];
 
 /// What a client may learn about a command with `COMMAND DOCS` and `COMMAND INFO`.
 pub(crate) struct Description<'a> {

@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString, c_int, c_longlong, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
-use rapyer_engine::Time;
+use rapyer_engine::{Millis, Time};
 use redis_module::raw;
 
 /// The context of one callback.
@@ -43,6 +43,14 @@ impl Context<'_> {
                 None => server!(RedisModule_Milliseconds()),
             }
         }
+    }
+
+    /// Milliseconds of a clock that nobody sets.
+    #[expect(clippy::unused_self, reason = "who has a context holds the server's lock")]
+    pub(crate) fn monotonic(self) -> Millis {
+        // SAFETY: no preconditions.
+        let microseconds = unsafe { server!(RedisModule_MonotonicMicroseconds()) };
+        (microseconds / 1000) as Millis
     }
 
     pub(crate) fn database(self) -> i32 {

@@ -69,7 +69,7 @@ fn missing() -> Option<&'static str> {
         RedisModule_SetCommandInfo RedisModule_IsKeysPositionRequest RedisModule_KeyAtPosWithFlags
         RedisModule_SetModuleOptions RedisModule_GetServerInfo
         RedisModule_ServerInfoGetFieldC RedisModule_FreeServerInfo RedisModule_GetContextFlags RedisModule_AvoidReplicaTraffic
-        RedisModule_Milliseconds RedisModule_GetSelectedDb RedisModule_Log
+        RedisModule_Milliseconds RedisModule_MonotonicMicroseconds RedisModule_GetSelectedDb RedisModule_Log
         RedisModule_Replicate RedisModule_ReplicateVerbatim RedisModule_SignalModifiedKey
         RedisModule_NotifyKeyspaceEvent RedisModule_StringPtrLen RedisModule_CreateString
         RedisModule_CreateStringFromLongLong RedisModule_FreeString RedisModule_ReplyWithNull
