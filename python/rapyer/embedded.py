@@ -42,7 +42,7 @@ class EmbeddedEngine:
         Args:
             max_document: The bytes of one document's JSON text, 1024 to 536870912.
             max_depth: How many arrays and objects may lie in one another, 1 to 128.
-            max_batch: By how many bytes one batch may make documents grow, its replies included; at least 1024.
+            max_batch: By how many bytes one batch may make documents grow, with its replies; at least 1024.
             max_reply: The bytes of one reply, at least 1024.
 
         Raises:
