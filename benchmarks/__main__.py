@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import instructions, package, server
+from benchmarks import instructions, longest, package, server
 from benchmarks._baseline import Counts
 from benchmarks._callgrind import ValgrindMissing
 from benchmarks._ratio import HEADINGS, ROUNDS, Result
@@ -36,6 +36,7 @@ def main() -> None:
             results.append(result)
             table.add_row(*result.cells, style="" if result.met else "bold red")
     console.print(table)
+    longest.run(console)
     counts: Counts | None = None
     try:
         with console.status("counting instructions"):

@@ -26,7 +26,7 @@ use object::Object;
 
 use crate::Error;
 use crate::defrag::{Mover, Sweep};
-use crate::json::{self, Kind};
+use crate::json::{self, Kind, Sought};
 use crate::limits::Bound;
 use crate::node::{By, Edit, Items, Node, Normals, Splice, item, separated};
 use crate::path::{Step, locate};
@@ -199,6 +199,28 @@ impl Container {
         match self {
             Self::Array(array) => Box::new(array.chunks().flat_map(Chunk::elements)),
             Self::Object(_) => Box::new(std::iter::empty()),
+        }
+    }
+
+    /// Whether it is equal to a value. Looks no further than to the first difference, and so at little more than the
+    /// value has.
+    pub(crate) fn is(&self, value: &[u8]) -> bool {
+        match (self, json::kind(value)) {
+            (Self::Array(array), Kind::Array) => {
+                array.size().items == json::elements(value, 0).count()
+                    && self
+                        .elements()
+                        .zip(json::elements(value, 0))
+                        .all(|(element, other)| element.is(&Sought::new(&value[other])))
+            }
+            (Self::Object(object), Kind::Object) => {
+                object.size().items == json::members(value, 0).count()
+                    && json::members(value, 0).all(|member| {
+                        let found = child(object, &Step::Name(value[member.name].into()));
+                        found.is_some_and(|found| found.is(&Sought::new(&value[member.value])))
+                    })
+            }
+            _ => false,
         }
     }
 

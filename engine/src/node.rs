@@ -108,7 +108,7 @@ impl<'a> Node<'a> {
     pub(crate) fn is(self, sought: &Sought<'_>) -> bool {
         match self {
             Self::Text(text) => sought.is(text),
-            Self::Large(container) => sought.could_be(container.kind()) && sought.is(&container.text()),
+            Self::Large(container) => container.is(sought.text()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! One command of a client: the engine runs it over the server's keyspace, and what it did becomes effects here.
 
+use std::collections::HashMap;
 use std::ffi::CStr;
 use std::ptr;
 use std::rc::Rc;
@@ -58,6 +59,9 @@ enum Part {
     Replay,
 }
 
+/// How many arguments are looked at before all of them are put in order.
+const NEAR: usize = 16;
+
 /// The server's selected database, for one command.
 struct Server<'c> {
     context: Context<'c>,
@@ -78,8 +82,10 @@ struct Server<'c> {
     /// The key in use and the place of its argument. There is never a second one: two handles on one key, named
     /// twice, would outlive each other's value.
     open: Option<(usize, Key<'c>)>,
-    /// The argument that was looked for last: keys are asked for in their order.
+    /// The argument that was looked for last: keys are asked for in their order, mostly.
     last: usize,
+    /// Where the arguments are, for commands that ask for theirs in another order.
+    places: Option<HashMap<*const u8, usize>>,
 }
 
 impl<'c> Server<'c> {
@@ -109,16 +115,21 @@ impl<'c> Server<'c> {
             caller: None,
             open: None,
             last: 0,
+            places: None,
         }
     }
 
     /// The place of the argument that is this very key.
     fn place(&mut self, key: &[u8]) -> usize {
-        let is_key = |arg: &&[u8]| ptr::eq(*arg, key);
-        let (before, from_last) = self.args.split_at(self.last);
-        self.last = match from_last.iter().position(is_key) {
-            Some(at) => self.last + at,
-            None => before.iter().position(is_key).expect("a command names keys by its own arguments"),
+        let near = &self.args[self.last..self.args.len().min(self.last + NEAR)];
+        self.last = if let Some(at) = near.iter().position(|arg| ptr::eq(*arg, key)) {
+            self.last + at
+        } else {
+            let args = self.args;
+            let places = self
+                .places
+                .get_or_insert_with(|| args.iter().enumerate().map(|(at, arg)| (arg.as_ptr(), at)).collect());
+            *places.get(&key.as_ptr()).expect("a command names keys by its own arguments")
         };
         self.last
     }

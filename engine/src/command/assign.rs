@@ -132,21 +132,39 @@ fn without_nulls(patch: &[u8]) -> Cow<'_, [u8]> {
     if json::kind(patch) != Kind::Object {
         return patch.into();
     }
-    let mut text = vec![b'{'];
-    for member in json::members(patch, 0) {
-        let value = &patch[member.value];
-        if json::kind(value) == Kind::Null {
+    let mut text = Vec::with_capacity(patch.len());
+    push_without_nulls(patch, 0, &mut text);
+    text.into()
+}
+
+/// Adds the object of a patch at `at`: where it ends. No deeper than a document, and each byte is looked at once.
+fn push_without_nulls(patch: &[u8], at: usize, text: &mut Vec<u8>) -> usize {
+    let start = text.len();
+    let mut at = at;
+    while patch[at] != b'}' {
+        at += 1;
+        if patch[at] == b'}' {
+            break;
+        }
+        let value = json::skip(patch, at) + 1;
+        if patch[value] == b'n' {
+            at = value + b"null".len();
             continue;
         }
-        if text.len() > 1 {
-            text.push(b',');
+        text.push(if text.len() == start { b'{' } else { b',' });
+        text.extend_from_slice(&patch[at..value]);
+        if patch[value] == b'{' {
+            at = push_without_nulls(patch, value, text);
+        } else {
+            at = json::skip(patch, value);
+            text.extend_from_slice(&patch[value..at]);
         }
-        text.extend_from_slice(&patch[member.name]);
-        text.push(b':');
-        text.extend_from_slice(&without_nulls(value));
+    }
+    if text.len() == start {
+        text.push(b'{');
     }
     text.push(b'}');
-    text.into()
+    at + 1
 }
 
 /// Removes the value at a path; whether there was one.

@@ -8,6 +8,7 @@ use super::{Access, Arg, Call, Command, KEY, Keys, Kind, NX, XX};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
 use crate::limits::{Bound, Limit};
+use crate::node::Node;
 use crate::path::{Path, Step};
 use crate::{Document, Draft, Error, Groups, Header, Reply};
 
@@ -158,8 +159,7 @@ fn save_members(document: &mut Draft<'_>, new: &[u8], only: &HashSet<Vec<u8>>) -
     for member in json::members(new, 0) {
         let (name, value) = (&new[member.name], &new[member.value]);
         let path = member_path(name);
-        if gone.remove(name) && document.root().find(path.steps()).is_none_or(|saved| *saved.text() != *value)
-        {
+        if gone.remove(name) && is_another(document.root().find(path.steps()), value) {
             assignments.push((path, Cow::Borrowed(value)));
         }
     }
@@ -170,6 +170,11 @@ fn save_members(document: &mut Draft<'_>, new: &[u8], only: &HashSet<Vec<u8>>) -
         changed |= remove(document, &path)?;
     }
     Ok(changed)
+}
+
+/// Whether a text is not the value's.
+fn is_another(saved: Option<Node<'_>>, text: &[u8]) -> bool {
+    saved.is_none_or(|saved| saved.len() != text.len() || *saved.text() != *text)
 }
 
 /// The path of a member of the root. The name is canonical, quotes included.

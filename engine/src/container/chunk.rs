@@ -156,7 +156,9 @@ impl Chunk {
     }
 
     fn span(&self, start: usize) -> Option<Range<usize>> {
-        Some(start..json::skip(self.list(), start))
+        // A chunk is long only where it is one item.
+        let end = if self.items == 1 { self.list().len() } else { json::skip(self.list(), start) };
+        Some(start..end)
     }
 
     pub(super) fn last_member(&self) -> Option<(&[u8], Node<'_>)> {

@@ -4,10 +4,14 @@
 //! of their members. A boolean is no number. An integer is exact and any other number a double, as in Python.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::ops::Range;
 
-use super::{Kind, canonical, elements, kind, members, unquote};
+use smallvec::SmallVec;
+
+use super::{Kind, canonical, kind, members, skip, unescape};
 use crate::{Error, Path};
 
 /// A member in which two objects differ.
@@ -58,7 +62,7 @@ pub(crate) fn normal(text: &[u8]) -> Cow<'_, [u8]> {
         Kind::Number => Cow::Owned(normal_double(text)),
         Kind::Array | Kind::Object => {
             let mut out = Vec::with_capacity(text.len());
-            push_normal(text, &mut out);
+            push_normal(text, 0, &mut out);
             Cow::Owned(out)
         }
     }
@@ -67,13 +71,33 @@ pub(crate) fn normal(text: &[u8]) -> Cow<'_, [u8]> {
 /// The order of two numbers, or of two strings by their code points; `None` for anything else.
 pub(crate) fn order(left: &[u8], right: &[u8]) -> Option<Ordering> {
     match (kind(left), kind(right)) {
-        (Kind::String, Kind::String) => Some(unquote(left).cmp(&unquote(right))),
+        (Kind::String, Kind::String) => Some(chars(left).cmp(chars(right))),
         (Kind::Integer, Kind::Integer) => Some(order_integers(left, right)),
         (Kind::Integer, Kind::Number) => Some(order_mixed(left, right)),
         (Kind::Number, Kind::Integer) => Some(order_mixed(right, left).reverse()),
         (Kind::Number, Kind::Number) => double(left).partial_cmp(&double(right)),
         _ => None,
     }
+}
+
+/// The characters of a string, each read when it is asked for: what is compared may be much longer than what it is
+/// compared with.
+fn chars(string: &[u8]) -> impl Iterator<Item = u32> {
+    let mut at = 1;
+    std::iter::from_fn(move || {
+        let rest = string.get(at..string.len() - 1)?;
+        let (char, len) = match rest {
+            [b'\\', ..] => {
+                let (char, end) = unescape(string, at, b'"').ok()?;
+                (u32::from(char), end - at)
+            }
+            // The order of UTF-8's bytes is that of the characters.
+            [byte, ..] => (u32::from(*byte), 1),
+            [] => return None,
+        };
+        at += len;
+        Some(char)
+    })
 }
 
 /// Integers of any size, by their digits.
@@ -133,31 +157,54 @@ fn large_double(number: f64) -> Vec<u8> {
     format!("x{:x}", number.to_bits()).into_bytes()
 }
 
-/// No deeper than a document.
-fn push_normal(text: &[u8], out: &mut Vec<u8>) {
-    match kind(text) {
-        Kind::Array => {
+/// The normal text of the value at `at`: where that ends. No deeper than a document; nothing is looked for ahead, so
+/// that deep nesting takes no longer.
+fn push_normal(text: &[u8], at: usize, out: &mut Vec<u8>) -> usize {
+    match text[at] {
+        b'[' => {
             out.push(b'[');
-            for element in elements(text, 0) {
-                push_normal(&text[element], out);
+            let mut at = at + 1;
+            while text[at] != b']' {
+                at = push_normal(text, at, out);
                 out.push(b',');
+                at += usize::from(text[at] == b',');
             }
             out.push(b']');
+            at + 1
         }
-        Kind::Object => {
-            let mut sorted: Vec<_> =
-                members(text, 0).map(|member| (&text[member.name], &text[member.value])).collect();
-            sorted.sort_unstable();
+        b'{' => {
             out.push(b'{');
-            for (name, value) in sorted {
-                out.extend_from_slice(name);
-                out.push(b':');
-                push_normal(value, out);
+            let start = out.len();
+            // The members as they stand in `out`, each with the length of its name.
+            let mut members: SmallVec<[(Range<usize>, usize); 8]> = SmallVec::new();
+            let mut at = at + 1;
+            while text[at] != b'}' {
+                let name = at;
+                at = skip(text, at);
+                let member = out.len();
+                out.extend_from_slice(&text[name..=at]);
+                let len = at - name;
+                at = push_normal(text, at + 1, out);
                 out.push(b',');
+                members.push((member..out.len(), len));
+                at += usize::from(text[at] == b',');
+            }
+            let name = |(member, len): &(Range<usize>, usize)| member.start..member.start + len;
+            if !members.is_sorted_by(|one, other| out[name(one)] <= out[name(other)]) {
+                members.sort_unstable_by(|one, other| out[name(one)].cmp(&out[name(other)]));
+                let mut sorted = Vec::with_capacity(out.len() - start);
+                members.iter().for_each(|(member, _)| sorted.extend_from_slice(&out[member.clone()]));
+                out.truncate(start);
+                out.extend_from_slice(&sorted);
             }
             out.push(b'}');
+            at + 1
         }
-        _ => out.extend_from_slice(&normal(text)),
+        _ => {
+            let end = skip(text, at);
+            out.extend_from_slice(&normal(&text[at..end]));
+            end
+        }
     }
 }
 
@@ -166,22 +213,28 @@ fn push_normal(text: &[u8], out: &mut Vec<u8>) {
 pub(crate) struct Sought<'a> {
     text: &'a [u8],
     kind: Kind,
-    normal: Cow<'a, [u8]>,
+    /// Made when it is first needed.
+    normal: OnceCell<Cow<'a, [u8]>>,
 }
 
 impl<'a> Sought<'a> {
     pub(crate) fn new(text: &'a [u8]) -> Self {
-        Self { text, kind: kind(text), normal: normal(text) }
+        Self { text, kind: kind(text), normal: OnceCell::new() }
     }
 
     /// Whether it is equal to another value.
     pub(crate) fn is(&self, other: &[u8]) -> bool {
         // Most values differ or agree at first sight.
-        other == self.text || self.could_be(kind(other)) && normal(other) == self.normal
+        other == self.text
+            || self.could_be(kind(other)) && normal(other) == *self.normal.get_or_init(|| normal(self.text))
+    }
+
+    pub(crate) fn text(&self) -> &'a [u8] {
+        self.text
     }
 
     /// Whether a value of this type but of another text can be equal to it.
-    pub(crate) fn could_be(&self, other: Kind) -> bool {
+    fn could_be(&self, other: Kind) -> bool {
         let is_number = |kind| matches!(kind, Kind::Integer | Kind::Number);
         match self.kind {
             Kind::Array | Kind::Object => other == self.kind,
