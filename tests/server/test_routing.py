@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -83,10 +84,10 @@ def _slot(tag: str) -> int:
 class Nodes:
     """Two primaries that share all slots but the last, which is nobody's, and a replica of the second."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, meddler: Path) -> None:
         options = (
             *("--cluster-enabled", "yes", "--cluster-require-full-coverage", "no"),
-            *("--repl-diskless-sync-delay", "0"),
+            *("--repl-diskless-sync-delay", "0", "--loadmodule", str(meddler)),
         )
         self.servers = [Server.start(kind, options) for _ in range(3)]
         self.here, self.there, self.replica = (Client(server) for server in self.servers)
@@ -134,9 +135,9 @@ class Nodes:
 
 
 @pytest.fixture(scope="module")
-def nodes(kind: Kind, left_out: Callable[[ServerMissing], NoReturn]) -> Iterator[Nodes]:
+def nodes(kind: Kind, meddler: Path, left_out: Callable[[ServerMissing], NoReturn]) -> Iterator[Nodes]:
     try:
-        nodes = Nodes(kind)
+        nodes = Nodes(kind, meddler)
     except ServerMissing as missing:
         left_out(missing)
     yield nodes
@@ -280,7 +281,7 @@ def test_a_wrong_number_of_keys_runs_on_no_document_of_a_cluster(nodes: Nodes, n
     assert nodes.here("KEYS", f"{tag}*") == []
 
 
-def test_scripts_reach_no_key_of_another_node(nodes: Nodes) -> None:
+def test_scripts_and_modules_reach_no_key_of_another_node(nodes: Nodes) -> None:
     tag, local = nodes.tag(lambda slot: 8191 < slot < 16383), nodes.tag(lambda slot: slot < 8192)
     for count, names in ((1, ONE_KEY), (2, TWO_KEYS)):
         for name in names:
@@ -289,6 +290,9 @@ def test_scripts_reach_no_key_of_another_node(nodes: Nodes) -> None:
             for numkeys, declared in (("0", []), ("1", [key(local, name)])):
                 with pytest.raises(CommandFailed, match="non local key"):
                     nodes.here("EVAL", "return redis.call(unpack(ARGV))", numkeys, *declared, *words)
+            for how in ("MEDDLER.CALL", "-"), ("MEDDLER.CALL", "C!"), ("MEDDLER.DETACHED", "-", "-"):
+                with pytest.raises(CommandFailed, match="non local key"):
+                    nodes.here(*how, *words)
             assert not executed(nodes.here, name)
 
 
