@@ -315,10 +315,16 @@ impl Container {
                 fits(room, 0, list.len() + 1)?;
                 array.insert(at, &list);
             }
+            (Self::Array(array), Edit::Shift { first, values }) => {
+                let list = separated(values).collect::<Vec<_>>().concat();
+                fits(room, 0, list.len() + 1)?;
+                array.insert(None, &list);
+                array.cut(0..first);
+            }
             (Self::Array(array), Edit::Cut(range)) => array.cut(range),
             (Self::Array(array), Edit::CutAll(ranges)) => array.cut_all(ranges),
             (Self::Array(_), Edit::Put { .. })
-            | (Self::Object(_), Edit::Insert { .. } | Edit::Cut(_) | Edit::CutAll(_)) => {
+            | (Self::Object(_), Edit::Insert { .. } | Edit::Shift { .. } | Edit::Cut(_) | Edit::CutAll(_)) => {
                 return Ok(Outcome::Declined);
             }
             (_, edit @ (Edit::Set(_) | Edit::Remove)) => return Ok(Outcome::Above(edit)),
@@ -369,7 +375,7 @@ fn edit_below<'e, C: Chunks>(
             edit
         } else {
             let splice = edit.splice(text, span, below.last());
-            fits(room, splice.range.len(), splice.added())?;
+            fits(room, splice.removed(), splice.added())?;
             let text = splice.apply(text);
             chunks.change(place.at, |chunk| chunk.set_text(text));
             settle(chunks, place.at);

@@ -268,8 +268,8 @@ impl Document {
                     && let Some(edit) = look(Node::Text(&text[span.clone()]))?
                 {
                     let splice = edit.splice(text, span, steps.last());
-                    bound.check_change(text.len(), text.len() - splice.range.len() + splice.added())?;
-                    if splice.added() == splice.range.len() {
+                    bound.check_change(text.len(), text.len() - splice.removed() + splice.added())?;
+                    if splice.keeps_length() {
                         splice.overwrite(&mut bytes[HEADER..]);
                         self.set_version(header.version);
                     } else {

@@ -218,6 +218,8 @@ pub(crate) enum Edit<'e> {
     Put { name: &'e Name, value: &'e [u8] },
     /// Values enter the array it is, before the element at an index or at the end.
     Insert { at: Option<usize>, values: &'e [Cow<'e, [u8]>] },
+    /// The first elements, so many, leave the array it is, and values enter it at its end.
+    Shift { first: usize, values: &'e [Cow<'e, [u8]>] },
     /// The elements of a range, which lies within it, leave the array it is.
     Cut(Range<usize>),
     /// Those of several ranges, in order and apart, leave the large array it is.
@@ -238,22 +240,25 @@ pub(crate) fn runs(places: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
 
 /// A range of a text and what takes its place.
 pub(crate) struct Splice<'e> {
-    pub(crate) range: Range<usize>,
-    pub(crate) parts: SmallVec<[&'e [u8]; 4]>,
+    /// What goes as well, somewhere before the range.
+    gone: Range<usize>,
+    range: Range<usize>,
+    parts: SmallVec<[&'e [u8]; 4]>,
 }
 
 impl<'e> Splice<'e> {
     pub(crate) fn new(range: Range<usize>, parts: impl IntoIterator<Item = &'e [u8]>) -> Self {
-        Self { range, parts: parts.into_iter().collect() }
+        Self { gone: range.start..range.start, range, parts: parts.into_iter().collect() }
     }
 
     /// What `text` is made of afterwards.
-    pub(crate) fn parts_of<'t>(&self, text: &'t [u8]) -> SmallVec<[&'t [u8]; 6]>
+    pub(crate) fn parts_of<'t>(&self, text: &'t [u8]) -> SmallVec<[&'t [u8]; 7]>
     where
         'e: 't,
     {
         let mut parts = SmallVec::new();
-        parts.push(&text[..self.range.start]);
+        parts.push(&text[..self.gone.start]);
+        parts.push(&text[self.gone.end..self.range.start]);
         parts.extend_from_slice(&self.parts);
         parts.push(&text[self.range.end..]);
         parts
@@ -263,7 +268,17 @@ impl<'e> Splice<'e> {
         self.parts_of(text).concat()
     }
 
-    /// Writes what takes the range's place and is as long as it.
+    /// Whether everything else stays where it is.
+    pub(crate) fn keeps_length(&self) -> bool {
+        self.gone.is_empty() && self.added() == self.range.len()
+    }
+
+    /// How many bytes go.
+    pub(crate) fn removed(&self) -> usize {
+        self.gone.len() + self.range.len()
+    }
+
+    /// Writes what takes the range's place and [is as long as it](Self::keeps_length).
     pub(crate) fn overwrite(&self, text: &mut [u8]) {
         let mut at = self.range.start;
         for part in &self.parts {
@@ -316,6 +331,12 @@ impl Edit<'_> {
             Self::Cut(range) => {
                 let run = json::elements(text, span.start).run(range);
                 Splice::new(run.map_or(end..end, |run| with_comma(text, run)), [])
+            }
+            Self::Shift { first, values } => {
+                let kept = json::element(text, span.start, *first as i64).unwrap_or(end);
+                let comma: &[u8] = if kept == end || values.is_empty() { b"" } else { b"," };
+                let splice = Splice::new(end..end, std::iter::once(comma).chain(separated(values)));
+                Splice { gone: span.start + 1..kept, ..splice }
             }
             Self::Insert { values: [], .. } | Self::CutAll(_) => Splice::new(end..end, []),
             Self::Insert { at, values } => {

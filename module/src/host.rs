@@ -1,45 +1,50 @@
 //! One command of a client: the engine runs it over the server's keyspace, and what it did becomes effects here.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ffi::CStr;
+use std::io::Write as _;
 use std::ptr;
 use std::rc::Rc;
 
-use rapyer_engine::command::{Access, Entry, execute, replay};
+use rapyer_engine::command::{Entry, TABLE, execute, replay};
 use rapyer_engine::{
     Deadline, Discard, Document, Done, Draft, Effect, Error, Host, Limits, Policies, Time, Touched,
 };
 use smallvec::SmallVec;
 
-use crate::faults;
-use crate::ffi::{self, Answer, Audience, Caller, Context, Key, Mode, Text, Word};
-use crate::replay::{APPLY, EXPIREAT};
-use crate::{memory, policies};
+use crate::ffi::{self, Answer, Audience, Caller, Context, Flags, Key, Mode, Text, Word};
+use crate::replay::{EXPIREAT, REPLAY};
+use crate::{faults, listeners, memory, names, policies};
 
 /// Runs a command of the table. `words` are all words of the call, the command's name first.
 pub(crate) fn run(
-    entry: Entry,
+    row: usize,
+    twin: bool,
     context: Context<'_>,
     words: &[Word<'_>],
     answer: &mut Answer<'_>,
 ) -> Result<(), Error> {
+    let entry = Entry { command: TABLE[row], twin };
     let names = 1 + usize::from(entry.command.subcommand.is_some());
     let words = &words[names..];
     let args = arguments(words);
-    let mut server = Server::new(context, words, &args, context.now(), entry.command.access, Part::Client);
+    let mut server = Server::new(row, context, words, &args, context.now(), Part::Client);
     execute(entry, &args, &mut server, answer)
 }
 
 /// Runs a command that another server has run, with its time and its deadlines.
 pub(crate) fn run_again(
-    entry: Entry,
+    row: usize,
     context: Context<'_>,
     (now, lease_time): (Time, Option<Time>),
     deadlines: &[u8],
     words: &[Word<'_>],
 ) -> Result<(), Error> {
+    let entry = Entry { command: TABLE[row], twin: false };
     let args = arguments(words);
-    let mut server = Server::new(context, words, &args, now, entry.command.access, Part::Replay);
+    entry.check_arity(args.len())?;
+    let mut server = Server::new(row, context, words, &args, now, Part::Replay);
     server.lease_time = lease_time;
     replay(entry, &args, deadlines, &mut server, &mut Discard)
 }
@@ -64,14 +69,17 @@ const NEAR: usize = 16;
 
 /// The server's selected database, for one command.
 struct Server<'c> {
+    /// The command's row in the table.
+    row: usize,
     context: Context<'c>,
+    /// The state of the server, once it has been asked for.
+    flags: OnceCell<Flags>,
     /// The arguments as the server's strings and as bytes, side by side.
     words: &'c [Word<'c>],
     args: &'c [&'c [u8]],
     now: Time,
     /// The time of leases, once that has been asked or told.
     lease_time: Option<Time>,
-    access: Access,
     part: Part,
     limits: Limits,
     /// The policies of the selected database as the command found them. Others' code that runs on the way may set
@@ -90,33 +98,37 @@ struct Server<'c> {
 
 impl<'c> Server<'c> {
     fn new(
+        row: usize,
         context: Context<'c>,
         words: &'c [Word<'c>],
         args: &'c [&'c [u8]],
         now: Time,
-        access: Access,
         part: Part,
     ) -> Self {
         let limits = match part {
             Part::Client => ffi::limits(),
             Part::Replay => Limits::TOP,
         };
-        let policies = policies::of(context.database());
         Self {
+            row,
             context,
+            flags: OnceCell::new(),
             words,
             args,
             now,
             lease_time: None,
-            access,
             part,
             limits,
-            policies,
+            policies: policies::of(context.database()),
             caller: None,
             open: None,
             last: 0,
             places: None,
         }
+    }
+
+    fn flags(&self) -> Flags {
+        *self.flags.get_or_init(|| self.context.flags())
     }
 
     /// The place of the argument that is this very key.
@@ -174,25 +186,27 @@ impl<'c> Server<'c> {
 
     /// Replicates the command once: as it came, with the time and the deadlines it got here.
     fn replicate(&mut self, done: &Done<'_>) {
-        if self.part == Part::Replay {
+        let changes =
+            done.policies_changed || done.touched.iter().any(|touched| touched.effect != Effect::Read);
+        if self.part == Part::Replay || !listeners::any(self.context, self.flags(), self.now) {
+            // Without listeners it only counts as a change that the next snapshot has to hold.
             self.context.replicate_verbatim();
             return;
         }
-        let changes =
-            done.policies_changed || done.touched.iter().any(|touched| touched.effect != Effect::Read);
         if changes {
-            let name = match done.entry.command.subcommand {
-                None => Text::new(done.entry.command.name.as_bytes()),
-                Some(subcommand) => Text::new(format!("{}|{subcommand}", done.entry.command.name).as_bytes()),
-            };
-            let now = match self.lease_time {
-                None => Text::number(done.now),
-                Some(lease_time) => Text::new(format!("{},{lease_time}", done.now).as_bytes()),
-            };
-            let told = [now, Text::new(done.deadlines().as_bytes()), name];
+            let mut header: SmallVec<[u8; 96]> = SmallVec::new();
+            header.extend_from_slice(names::word(self.row));
+            // Writing to memory does not fail.
+            let _ = write!(header, " {}", done.now);
+            if let Some(lease_time) = self.lease_time {
+                let _ = write!(header, ",{lease_time}");
+            }
+            header.push(b' ');
+            done.write_deadlines(&mut header);
+            let header = Text::new(&header);
             let words: SmallVec<[Word<'_>; 8]> =
-                told.iter().map(Text::word).chain(self.words.iter().copied()).collect();
-            self.context.replicate(APPLY, &words, Audience::Everyone);
+                std::iter::once(header.word()).chain(self.words.iter().copied()).collect();
+            self.context.replicate(REPLAY, &words, Audience::Everyone);
             return;
         }
         let moved: SmallVec<[(Word<'c>, Time); 1]> = done
@@ -228,7 +242,7 @@ impl<'c> Server<'c> {
             self.context.signal_modified(key);
             match touched.effect {
                 Effect::Created | Effect::Changed => {
-                    self.context.notify_module(&event(done.entry), key);
+                    self.context.notify_module(names::event(self.row), key);
                     if shortened {
                         self.context.notify_generic(c"expire", key);
                     }
@@ -271,8 +285,8 @@ impl Host for Server<'_> {
     fn decides(&self) -> bool {
         // During a pause a reader leaves deadlines alone; writers are not let through by the server.
         self.part == Part::Client
-            && self.context.decides()
-            && (self.access.writes() || !self.context.must_not_replicate())
+            && self.flags().decides()
+            && (TABLE[self.row].access.writes() || !self.context.must_not_replicate())
     }
 
     fn permits(&mut self, words: &[&[u8]]) -> Result<(), Error> {
@@ -358,9 +372,4 @@ fn lifetime_event(touched: &Touched<'_>) -> &'static CStr {
         Deadline::Clear => c"persist",
         Deadline::Keep | Deadline::Move { .. } => c"expire",
     }
-}
-
-/// The command's name as the event of a change: `model.append`.
-fn event(entry: Entry) -> std::ffi::CString {
-    std::ffi::CString::new(entry.full_name()).unwrap_or_default()
 }

@@ -171,7 +171,7 @@ pub(crate) fn rewrite_starts(context: Context<'_>) {
 /// The parent does it: the file that a child writes has no place for them where there are no documents.
 fn append_behind_rewrite(context: Context<'_>) {
     let kept = &TABLES.borrow().kept;
-    if kept.is_empty() || !context.keeps_append_only_file() {
+    if kept.is_empty() || !context.flags().keeps_append_only_file() {
         return;
     }
     if context.must_not_replicate() {

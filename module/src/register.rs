@@ -80,9 +80,8 @@ pub(crate) fn finds_own_keys(command: &Command) -> bool {
     command.keys == Keys::Counted
 }
 
-/// The positions of the keys in a call, the command's name at 0, and what the command does to them.
-pub(crate) fn key_positions(command: &Command, words: &[Word<'_>]) -> (Vec<usize>, u32) {
-    let first = first_key(command) as usize;
+/// The positions of the keys in a call whose arguments start at `first`, and what the command does to them.
+pub(crate) fn key_positions(command: &Command, words: &[Word<'_>], first: usize) -> (Vec<usize>, u32) {
     let args: Vec<&[u8]> = words.iter().skip(first).map(|word| word.bytes()).collect();
     (command.keys.range(&args).map(|at| first + at).collect(), key_flags(command))
 }
@@ -113,7 +112,7 @@ fn key_specs(command: &Command) -> Vec<KeySpec> {
 
 /// What the command does to its keys, which is what an ACL's key permissions look at: whether it tells what is
 /// there, and one of inserting, updating and deleting.
-pub(crate) fn key_flags(command: &Command) -> u32 {
+fn key_flags(command: &Command) -> u32 {
     if command.access == Access::Read {
         return raw::REDISMODULE_CMD_KEY_RO | raw::REDISMODULE_CMD_KEY_ACCESS;
     }
@@ -133,7 +132,7 @@ pub(crate) fn key_flags(command: &Command) -> u32 {
 }
 
 /// Where the first key is, or the number of them, counted from the command's name.
-fn first_key(command: &Command) -> i32 {
+pub(crate) fn first_key(command: &Command) -> i32 {
     1 + i32::from(command.subcommand.is_some())
 }
 

@@ -4,15 +4,15 @@
 
 use std::ffi::CStr;
 
-use rapyer_engine::command::{Entry, TABLE};
+use rapyer_engine::command::TABLE;
 use rapyer_engine::{Document, Error, Time, integer, lifetime};
 
 use crate::ffi::{Answer, Context, FindPositions, Handler, Key, Mode, Positions, Word};
-use crate::{datatype, host, policies, register};
+use crate::{datatype, host, names, policies, register};
 
-/// `MODEL._APPLY now deadlines NAME|SUBCOMMAND arg …`: one write. Where a lock was among it, now is two times, joined by
-/// a comma: that of the wall clock and that of the lease clock.
-pub(crate) const APPLY: &CStr = c"MODEL._APPLY";
+/// `MODEL._REPLAY "name|subcommand now deadlines" arg …`: one write. One word says it all: each costs an allocation.
+/// Where a lock was among it, now is two times, joined by a comma: that of the wall clock and that of the lease clock.
+pub(crate) const REPLAY: &CStr = c"MODEL._REPLAY";
 
 /// `MODEL._EXPIREAT key ms [key ms …]`: what one read refreshed.
 pub(crate) const EXPIREAT: &CStr = c"MODEL._EXPIREAT";
@@ -26,7 +26,15 @@ pub(crate) struct Internal {
     pub(crate) keys: FindPositions,
 }
 
-pub(crate) static COMMANDS: [Internal; 6] = [
+pub(crate) static COMMANDS: [Internal; 7] = [
+    Internal {
+        name: "model._replay",
+        flags: "write getkeys-api",
+        positions: (0, 0, 0),
+        run: |context, words, answer| obeying(context, words, answer, replay),
+        keys: replayed_keys,
+    },
+    // As the first release wrote and sent it: `MODEL._APPLY now deadlines NAME|SUBCOMMAND arg …`.
     Internal {
         name: "model._apply",
         flags: "write getkeys-api",
@@ -86,7 +94,7 @@ fn obeying(
     run: Replayed,
 ) -> Result<(), Error> {
     let name = words[0].bytes();
-    if !context.obeys() {
+    if !context.flags().obeys() {
         return Err(Error::argument(name, "servers use this command among themselves; clients cannot"));
     }
     run(context, &words[1..]).inspect_err(|error| {
@@ -96,15 +104,25 @@ fn obeying(
     Ok(())
 }
 
+fn replay(context: Context<'_>, words: &[Word<'_>]) -> Result<(), Error> {
+    let (header, args) = words.split_first().ok_or_else(arity)?;
+    let mut parts = header.bytes().split(|byte| *byte == b' ');
+    let [Some(name), Some(now), Some(deadlines), None] = std::array::from_fn(|_| parts.next()) else {
+        return Err(Error::argument(header.bytes(), "not the header of a replicated command"));
+    };
+    host::run_again(row(name)?, context, times(now)?, deadlines, args)
+}
+
+fn replayed_keys(words: &[Word<'_>]) -> (Vec<usize>, u32) {
+    let name = words.get(1).and_then(|header| header.bytes().split(|byte| *byte == b' ').next());
+    keys_of(name, words, 2)
+}
+
 fn apply(context: Context<'_>, words: &[Word<'_>]) -> Result<(), Error> {
     let [now, deadlines, name, args @ ..] = words else {
         return Err(arity());
     };
-    let (now, lease_time) = times(now.bytes())?;
-    let entry = named(name.bytes())
-        .ok_or_else(|| Error::argument(name.bytes(), "not a command of this release of the module"))?;
-    entry.check_arity(args.len())?;
-    host::run_again(entry, context, (now, lease_time), deadlines.bytes(), args)
+    host::run_again(row(name.bytes())?, context, times(now.bytes())?, deadlines.bytes(), args)
 }
 
 /// The time of a command and, where it was told, that of leases.
@@ -118,26 +136,20 @@ fn times(word: &[u8]) -> Result<(Time, Option<Time>), Error> {
     Ok((now, words.next().map(time).transpose()?))
 }
 
-/// The position of a command's name in `_APPLY`, and behind it its arguments.
-const APPLIED: usize = 3;
-
 fn applied_keys(words: &[Word<'_>]) -> (Vec<usize>, u32) {
-    let Some(entry) = words.get(APPLIED).and_then(|name| named(name.bytes())) else {
-        return (Vec::new(), 0);
-    };
-    let first = APPLIED + 1;
-    let args: Vec<&[u8]> = words[first..].iter().map(|word| word.bytes()).collect();
-    (entry.command.keys.range(&args).map(|at| first + at).collect(), register::key_flags(entry.command))
+    keys_of(words.get(3).map(|name| name.bytes()), words, 4)
 }
 
-/// The row of `APPEND` or `TTL|SET`.
-fn named(name: &[u8]) -> Option<Entry> {
-    let mut parts = name.split(|byte| *byte == b'|');
-    let (name, subcommand) = (parts.next()?, parts.next());
-    let is_it = |row: &rapyer_engine::Command| {
-        row.name.as_bytes() == name && row.subcommand.map(str::as_bytes) == subcommand
-    };
-    TABLE.iter().copied().find(|row| is_it(row)).map(|command| Entry { command, twin: false })
+/// The keys of the command of this name, whose arguments start at `first`.
+fn keys_of(name: Option<&[u8]>, words: &[Word<'_>], first: usize) -> (Vec<usize>, u32) {
+    match name.and_then(names::row) {
+        Some(row) => register::key_positions(TABLE[row], words, first),
+        None => (Vec::new(), 0),
+    }
+}
+
+fn row(name: &[u8]) -> Result<usize, Error> {
+    names::row(name).ok_or_else(|| Error::argument(name, "not a command of this release of the module"))
 }
 
 fn expire_at(context: Context<'_>, words: &[Word<'_>]) -> Result<(), Error> {
@@ -169,8 +181,12 @@ fn load(context: Context<'_>, words: &[Word<'_>]) -> Result<(), Error> {
         [name, fields, text] => (*name, Document::from_fields(fields.bytes(), text.bytes())?),
         // As the first release wrote it.
         [name, created, version, window, text] => {
-            let document =
-                datatype::restore(number(*created)?, number(*version)?, number(*window)?, text.bytes())?;
+            let document = datatype::restore(
+                number(created.bytes())?,
+                number(version.bytes())?,
+                number(window.bytes())?,
+                text.bytes(),
+            )?;
             (*name, document)
         }
         _ => return Err(arity()),
@@ -185,7 +201,7 @@ fn set_policies(context: Context<'_>, words: &[Word<'_>]) -> Result<(), Error> {
     let [database, payload] = words else {
         return Err(arity());
     };
-    policies::replace(number(*database)?, payload.bytes())?;
+    policies::replace(number(database.bytes())?, payload.bytes())?;
     context.replicate_verbatim();
     Ok(())
 }
@@ -199,28 +215,11 @@ fn set_leases(context: Context<'_>, words: &[Word<'_>]) -> Result<(), Error> {
     Ok(())
 }
 
-fn number<T: TryFrom<i64>>(word: Word<'_>) -> Result<T, Error> {
-    let number = integer::parse(word.bytes()).and_then(|number| T::try_from(number).ok());
-    number.ok_or_else(|| Error::argument(word.bytes(), "not a number of this command's range"))
+fn number<T: TryFrom<i64>>(word: &[u8]) -> Result<T, Error> {
+    let number = integer::parse(word).and_then(|number| T::try_from(number).ok());
+    number.ok_or_else(|| Error::argument(word, "not a number of this command's range"))
 }
 
 fn arity() -> Error {
     Error::Unknown { message: "wrong number of words".into() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_writing_row_is_found_under_the_name_it_is_replicated_by() {
-        for row in TABLE {
-            let name = row.subcommand.map_or(row.name.to_owned(), |sub| format!("{}|{sub}", row.name));
-            let entry = named(name.as_bytes()).expect("a row");
-            assert!(std::ptr::eq(entry.command, *row));
-        }
-        assert!(named(b"TTL").is_none());
-        assert!(named(b"APPEND|X").is_none());
-        assert!(named(b"NOPE").is_none());
-    }
 }

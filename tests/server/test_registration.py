@@ -131,6 +131,9 @@ def test_the_keys_of_replicated_commands_are_found(client: Client) -> None:
     def keys(*words: str) -> Any:
         return ask(client, "COMMAND", "GETKEYS", *words)
 
+    assert keys("MODEL._REPLAY", "append 1 -", "k", "$", "1") == ["k"]
+    assert keys("MODEL._REPLAY", "ttl|set 1 -", "k", "PX", "1") == ["k"]
+    assert keys("MODEL._REPLAY", "exec 1 -,-", "2", "k", "j", "2", "MODEL.DEL", "k") == ["k", "j"]
     assert keys("MODEL._APPLY", "1", "-", "APPEND", "k", "$", "1") == ["k"]
     assert keys("MODEL._APPLY", "1", "-", "TTL|SET", "k", "PX", "1") == ["k"]
     assert keys("MODEL._APPLY", "1", "-,-", "DEL", "k", "j") == ["k", "j"]

@@ -277,6 +277,10 @@ pub(super) fn counted(args: &[&[u8]], reason: &'static str) -> Result<Range<usiz
 }
 
 fn token(command: &Command, word: &[u8]) -> Option<&'static str> {
+    // Most words that could be options are JSON, which is seen by its first byte.
+    if !word.first().is_some_and(u8::is_ascii_alphabetic) {
+        return None;
+    }
     command.arguments().flat_map(Arg::tokens).find(|token| word.eq_ignore_ascii_case(token.as_bytes()))
 }
 

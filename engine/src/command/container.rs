@@ -62,39 +62,36 @@ fn append(call: &mut Call<'_>) -> Result<(), Error> {
         return Err(Error::argument(b"BASE64", "UNIQUE and MAXLEN are for arrays, BASE64 is for strings"));
     }
     let mut document = call.edit(key)?;
-    if unique || most.is_some() {
-        array_at(&document, &path)?;
-    }
     if unique {
+        array_at(&document, &path)?;
         document.index(path.steps(), By::Value, false);
         retain_new(array_at(&document, &path)?, &mut values);
     }
     let before = document.header().version;
-    let length = document.edit_once(|document| {
-        let length = document.edit(path.steps(), |node| match node.kind() {
-            Json::String if bytes => {
-                let bytes = append_bytes(&node.text(), &path, &values)?;
-                let text = json::quote(&URL_SAFE.encode(&bytes));
-                Ok((bytes.len(), Some(Edit::Set(text.into()))))
-            }
-            found if bytes => Err(Error::bad_type(&path, "a string of base64", found)),
-            Json::Array => {
-                let edit = Edit::Insert { at: None, values: &values };
-                Ok((node.items() + values.len(), (!values.is_empty()).then_some(edit)))
-            }
-            Json::String => {
-                let text = append_text(&node.text(), &path, &values)?;
-                Ok((json::string_chars(&text), Some(Edit::Set(text.into()))))
-            }
-            found => Err(Error::bad_type(&path, "an array or a string", found)),
-        })?;
-        let length = length.ok_or_else(|| Error::no_path(&path))?;
-        let surplus = most.map_or(0, |most| length.saturating_sub(most));
-        if surplus > 0 {
-            document.edit(path.steps(), |_| Ok(((), Some(Edit::Cut(0..surplus)))))?;
+    let length = document.edit(path.steps(), |node| match node.kind() {
+        found if bytes && found != Json::String => Err(Error::bad_type(&path, "a string of base64", found)),
+        Json::Array => {
+            let items = node.items();
+            let surplus = most.map_or(0, |most| (items + values.len()).saturating_sub(most));
+            // Where there are more new elements than may be, the first of these do not even enter.
+            let first = surplus.min(items);
+            let values = &values[surplus - first..];
+            let edit = Edit::Shift { first, values };
+            Ok((items - first + values.len(), (first > 0 || !values.is_empty()).then_some(edit)))
         }
-        Ok(length - surplus)
+        found if most.is_some() => Err(Error::bad_type(&path, "an array", found)),
+        Json::String if bytes => {
+            let bytes = append_bytes(&node.text(), &path, &values)?;
+            let text = json::quote(&URL_SAFE.encode(&bytes));
+            Ok((bytes.len(), Some(Edit::Set(text.into()))))
+        }
+        Json::String => {
+            let text = append_text(&node.text(), &path, &values)?;
+            Ok((json::string_chars(&text), Some(Edit::Set(text.into()))))
+        }
+        found => Err(Error::bad_type(&path, "an array or a string", found)),
     })?;
+    let length = length.ok_or_else(|| Error::no_path(&path))?;
     let header = document.header();
     // What was there already keeps the document alive all the same; nothing was written then.
     let effect = if header.version == before { Effect::Read } else { Effect::Changed };

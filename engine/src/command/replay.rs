@@ -1,5 +1,7 @@
 //! The deadlines a primary sends along with a replicated command, written and read here only.
 
+use std::io;
+
 use crate::host::{Deadline, Done, Effect};
 use crate::{Error, Time, lifetime};
 
@@ -26,15 +28,18 @@ impl Replayed {
 }
 
 impl Done<'_> {
-    /// One word a touched key, joined by commas: milliseconds since the epoch, `-` for unchanged, `none` for
-    /// no deadline any more.
-    pub fn deadlines(&self) -> String {
-        let words = self.touched.iter().map(|touched| match touched.deadline {
-            Deadline::Keep => "-".into(),
-            Deadline::Clear => "none".into(),
-            Deadline::Move { to, .. } => to.to_string(),
-        });
-        words.collect::<Vec<String>>().join(",")
+    /// Writes one word a touched key, with commas between: milliseconds since the epoch, `-` for unchanged, `none`
+    /// for no deadline any more.
+    pub fn write_deadlines(&self, out: &mut impl io::Write) {
+        for (at, touched) in self.touched.iter().enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            // The callers write to memory, which does not fail.
+            let _ = match touched.deadline {
+                Deadline::Keep => write!(out, "{comma}-"),
+                Deadline::Clear => write!(out, "{comma}none"),
+                Deadline::Move { to, .. } => write!(out, "{comma}{to}"),
+            };
+        }
     }
 }
 

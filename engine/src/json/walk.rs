@@ -6,7 +6,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::canonical::MAX_DEPTH;
-use super::string::{bytes_equal, find_special, first_byte};
+use super::string::{bytes_equal, first_byte};
 
 /// The types a value can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub fn skip(text: &[u8], at: usize) -> usize {
 fn skip_string(text: &[u8], at: usize) -> usize {
     let mut at = at + 1;
     loop {
-        at = find_special(text, at);
+        at = find_quote(text, at);
         match text.get(at) {
             Some(b'"') => return at + 1,
             Some(_) => at += 2,
@@ -95,6 +95,22 @@ fn skip_container(text: &[u8], at: usize) -> usize {
         }
         at += 1;
     }
+}
+
+/// The first quote or backslash from `at` on; the text's length when there is none. Canonical text needs no look
+/// for anything else.
+fn find_quote(text: &[u8], mut at: usize) -> usize {
+    while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk) {
+        let word = u64::from_le_bytes(*chunk);
+        let found = bytes_equal(word, b'"') | bytes_equal(word, b'\\');
+        if found != 0 {
+            return at + first_byte(found);
+        }
+        at += 8;
+    }
+    let tail = text.get(at..).unwrap_or_default();
+    let found = tail.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+    found.map_or(text.len(), |found| at + found)
 }
 
 /// The first quote or bracket from `at` on; the text's length when there is none.

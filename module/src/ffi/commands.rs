@@ -4,7 +4,7 @@ use std::ffi::{CString, c_char, c_int};
 use std::ptr;
 
 use rapyer_engine::Error;
-use rapyer_engine::command::{Arg, Entry, Kind, TABLE};
+use rapyer_engine::command::{Arg, Kind, TABLE};
 use redis_module::raw;
 
 use super::context::{Context, Word};
@@ -27,13 +27,16 @@ extern "C" fn row<const ROW: usize, const TWIN: bool>(
     words: *mut *mut raw::RedisModuleString,
     count: c_int,
 ) -> c_int {
-    let entry = Entry { command: TABLE[ROW], twin: TWIN };
+    let command = TABLE[ROW];
     // SAFETY: the server passes the context and the arguments of this call, which may ask for the keys only.
     unsafe {
-        if register::finds_own_keys(entry.command) && asks_for_keys(context) {
-            return tell_keys(context, words, count, |words| register::key_positions(entry.command, words));
+        if register::finds_own_keys(command) && asks_for_keys(context) {
+            return tell_keys(context, words, count, |words| {
+                let first = register::first_key(command) as usize;
+                register::key_positions(command, words, first)
+            });
         }
-        answer(context, words, count, |context, words, answer| host::run(entry, context, words, answer))
+        answer(context, words, count, |context, words, answer| host::run(ROW, TWIN, context, words, answer))
     }
 }
 
@@ -124,7 +127,7 @@ static CALLBACKS: [[Callback; ROWS]; 2] = rows!(all:
 const _: () = assert!(TABLE.len() <= ROWS, "the list above needs a number for every row of the table");
 
 static INTERNAL: [Callback; replay::COMMANDS.len()] =
-    [internal::<0>, internal::<1>, internal::<2>, internal::<3>, internal::<4>, internal::<5>];
+    [internal::<0>, internal::<1>, internal::<2>, internal::<3>, internal::<4>, internal::<5>, internal::<6>];
 
 /// What a client may learn about a command with `COMMAND DOCS` and `COMMAND INFO`.
 pub(crate) struct Description<'a> {

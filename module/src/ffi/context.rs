@@ -21,6 +21,34 @@ pub(crate) enum Audience {
     AppendOnlyFile,
 }
 
+/// What a context says of the server and of who calls.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flags(u32);
+
+impl Flags {
+    /// Whether what runs was decided elsewhere: sent by a primary or read from an append-only file.
+    pub(crate) fn obeys(self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_REPLICATED | raw::REDISMODULE_CTX_FLAGS_LOADING)
+    }
+
+    /// Whether this server decides about lifetimes now: a primary that runs a client's command does.
+    pub(crate) fn decides(self) -> bool {
+        !self.obeys() && !self.has(raw::REDISMODULE_CTX_FLAGS_SLAVE)
+    }
+
+    pub(crate) fn keeps_append_only_file(self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_AOF)
+    }
+
+    pub(crate) fn is_clustered(self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_CLUSTER)
+    }
+
+    fn has(self, any: u32) -> bool {
+        self.0 & any != 0
+    }
+}
+
 impl Context<'_> {
     /// # Safety
     /// The server handed `raw` to a callback that lasts for `'c`.
@@ -58,27 +86,10 @@ impl Context<'_> {
         unsafe { server!(RedisModule_GetSelectedDb(self.raw)) }
     }
 
-    /// Whether what runs was decided elsewhere: sent by a primary or read from an append-only file.
-    pub(crate) fn obeys(self) -> bool {
-        self.has(raw::REDISMODULE_CTX_FLAGS_REPLICATED | raw::REDISMODULE_CTX_FLAGS_LOADING)
-    }
-
-    /// Whether this server decides about lifetimes now: a primary that runs a client's command does.
-    pub(crate) fn decides(self) -> bool {
-        !self.has(
-            raw::REDISMODULE_CTX_FLAGS_SLAVE
-                | raw::REDISMODULE_CTX_FLAGS_REPLICATED
-                | raw::REDISMODULE_CTX_FLAGS_LOADING,
-        )
-    }
-
-    pub(crate) fn keeps_append_only_file(self) -> bool {
-        self.has(raw::REDISMODULE_CTX_FLAGS_AOF)
-    }
-
-    fn has(self, any: u32) -> bool {
+    /// The state of the server and of the call.
+    pub(crate) fn flags(self) -> Flags {
         // SAFETY: the context is alive.
-        unsafe { server!(RedisModule_GetContextFlags(self.raw)) as u32 & any != 0 }
+        Flags(unsafe { server!(RedisModule_GetContextFlags(self.raw)) as u32 })
     }
 
     /// Whether nothing may be replicated now: during a pause or a failover the server ends itself if something is.
@@ -201,6 +212,12 @@ impl Context<'_> {
     /// Whether the child process that was just born rewrites the append-only file.
     pub(crate) fn rewrites_append_only_file(self) -> bool {
         self.info(c"persistence", c"aof_rewrite_in_progress").is_some_and(|running| *running == *c"1")
+    }
+
+    /// Whether replicas follow, or may come back to where they left.
+    pub(crate) fn has_replicas_or_backlog(self) -> bool {
+        let zero = |field| self.info(c"replication", field).is_some_and(|value| *value == *c"0");
+        !(zero(c"connected_slaves") && zero(c"repl_backlog_active"))
     }
 
     /// A field of what `INFO` tells.

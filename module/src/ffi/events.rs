@@ -7,12 +7,12 @@ use redis_module::raw;
 
 use super::context::Context;
 use super::guard::guarded;
-use crate::{memory, policies};
+use crate::{listeners, memory, policies};
 
 /// What a timer runs.
 pub(crate) type Task = fn(Context<'_>);
 
-/// Subscribes to what the policies and the look at memory need to know; false when the server refuses.
+/// Subscribes to what policies, replication and the look at memory need to know; false when the server refuses.
 pub(crate) fn subscribe(context: Context<'_>) -> bool {
     let subscribe = |id, callback| {
         let event = raw::RedisModuleEvent { id, dataver: 1 };
@@ -25,6 +25,7 @@ pub(crate) fn subscribe(context: Context<'_>) -> bool {
         && subscribe(raw::REDISMODULE_EVENT_REPL_ASYNC_LOAD, loading_aside)
         && subscribe(raw::REDISMODULE_EVENT_FORK_CHILD, fork)
         && subscribe(raw::REDISMODULE_EVENT_CONFIG, config)
+        && subscribe(raw::REDISMODULE_EVENT_REPLICATION_ROLE_CHANGED, role)
 }
 
 extern "C" fn loading(
@@ -68,9 +69,19 @@ extern "C" fn fork(
 ) {
     guard(context, |context| {
         if subevent == raw::REDISMODULE_SUBEVENT_FORK_CHILD_BORN {
+            listeners::may_have_changed();
             policies::rewrite_starts(context);
         }
     });
+}
+
+extern "C" fn role(
+    context: *mut raw::RedisModuleCtx,
+    _event: raw::RedisModuleEvent,
+    _subevent: u64,
+    _data: *mut c_void,
+) {
+    guard(context, |_| listeners::may_have_changed());
 }
 
 extern "C" fn config(

@@ -31,7 +31,7 @@ pub(crate) use caller::Caller;
 pub(crate) use cell::ServerCell;
 pub(crate) use commands::{Commands, Description, FindKeys, FindPositions, Handler, KeySpec, Positions};
 pub(crate) use config::{limits, register_settings};
-pub(crate) use context::{Audience, Context, Text, Word};
+pub(crate) use context::{Audience, Context, Flags, Text, Word};
 pub(crate) use events::{call_later, subscribe};
 pub(crate) use key::{Key, Mode};
 pub(crate) use reply::Answer;
