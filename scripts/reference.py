@@ -1,4 +1,4 @@
-"""Writes docs/commands.md from the command table; `--check` only says whether it is up to date."""
+"""Writes docs/commands.md from the tables of commands and errors; `--check` says whether it is up to date."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from rapyer import _native
+from rapyer.errors import command_error
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "commands.md"
 HEAD = """\
@@ -22,10 +23,11 @@ creates nothing where no policy covers the key. `IFVERSION` refuses to change a 
 version, which every write counts up and `MODEL.TTL GET` tells. [Lifetime](lifetime.md) says what a refresh
 does.
 
-An error reply starts with a word that stays: `NOKEY`, `NOPATH`, `BADPATH`, `BADJSON`, `BADTYPE`, `BADARG`,
-`OUTOFRANGE`, `LIMIT`, `NOPOLICY`, `STALE`, `WRONGTYPE`, `INTERNAL`; or `ERR` for what servers refuse
-themselves, an unknown command or a wrong number of arguments. After an error nothing has changed and nothing
-was refreshed.
+## Errors
+
+An error reply starts with a word that stays, and the text behind it names the input and what helps. After
+an error nothing has changed and nothing was refreshed. In a batch the text also names the operation.
+
 """
 
 
@@ -33,7 +35,16 @@ def page() -> str:
     """The whole reference."""
     table = _native.commands()
     twins = {entry["name"] for entry in table if entry["twin"]}
-    return "\n".join([HEAD, *(section(entry, twins) for entry in table if not entry["twin"])])
+    return "\n".join([HEAD + errors(), *(section(entry, twins) for entry in table if not entry["twin"])])
+
+
+def errors() -> str:
+    """The table of the prefixes of error replies, with the package's exception for each."""
+    lines = ["| prefix | cause | what helps | exception |", "|---|---|---|---|"]
+    for word, cause, remedy in _native.errors():
+        exception = type(command_error(f"{word} text", "command")).__name__
+        lines.append(f"| `{word}` | {cause} | {remedy} | `{exception}` |")
+    return "\n".join([*lines, ""])
 
 
 def section(entry: _native.Command, twins: set[str]) -> str:

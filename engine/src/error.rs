@@ -73,25 +73,116 @@ impl Error {
     }
 
     /// The stable first word of the error's text.
-    pub fn prefix(&self) -> &'static str {
+    pub fn prefix(&self) -> Prefix {
         match self {
-            Self::NoKey => "NOKEY",
-            Self::NoPath { .. } => "NOPATH",
-            Self::BadPath { .. } => "BADPATH",
-            Self::BadJson { .. } => "BADJSON",
-            Self::BadType { .. } => "BADTYPE",
-            Self::OutOfRange { .. } => "OUTOFRANGE",
-            Self::Limit { .. } | Self::Beyond { .. } => "LIMIT",
-            Self::OutOfMemory { .. } => "OOM",
-            Self::NoPolicy { .. } => "NOPOLICY",
-            Self::Stale { .. } | Self::Changed { .. } => "STALE",
-            Self::BadArgument { .. } => "BADARG",
-            Self::WrongType => "WRONGTYPE",
-            Self::NoPermission { .. } | Self::NoPrefixPermission { .. } => "NOPERM",
+            Self::NoKey => Prefix::NoKey,
+            Self::NoPath { .. } => Prefix::NoPath,
+            Self::BadPath { .. } => Prefix::BadPath,
+            Self::BadJson { .. } => Prefix::BadJson,
+            Self::BadType { .. } => Prefix::BadType,
+            Self::OutOfRange { .. } => Prefix::OutOfRange,
+            Self::Limit { .. } | Self::Beyond { .. } => Prefix::Limit,
+            Self::OutOfMemory { .. } => Prefix::OutOfMemory,
+            Self::NoPolicy { .. } => Prefix::NoPolicy,
+            Self::Stale { .. } | Self::Changed { .. } => Prefix::Stale,
+            Self::BadArgument { .. } => Prefix::BadArgument,
+            Self::WrongType => Prefix::WrongType,
+            Self::NoPermission { .. } | Self::NoPrefixPermission { .. } => Prefix::NoPermission,
             Self::Operation { error, .. } => error.prefix(),
-            Self::Arity { .. } | Self::Unknown { .. } => "ERR",
-            Self::Internal { .. } => "INTERNAL",
+            Self::Arity { .. } | Self::Unknown { .. } => Prefix::Server,
+            Self::Internal { .. } => Prefix::Internal,
         }
+    }
+}
+
+/// Declares the prefixes: the word, what causes the error, and what helps, each in one line for the reference.
+macro_rules! prefixes {
+    ($($name:ident $word:literal: $cause:literal, $remedy:literal;)*) => {
+        /// The stable first word of an error reply. Clients tell errors apart by it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Prefix {
+            $($name),*
+        }
+
+        impl Prefix {
+            /// Every one, in the order of the reference.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The word as replies start with it.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word),*
+                }
+            }
+
+            /// What causes the error.
+            pub fn cause(self) -> &'static str {
+                match self {
+                    $(Self::$name => $cause),*
+                }
+            }
+
+            /// What whoever gets it can do.
+            pub fn remedy(self) -> &'static str {
+                match self {
+                    $(Self::$name => $remedy),*
+                }
+            }
+        }
+    };
+}
+
+prefixes! {
+    NoKey "NOKEY":
+        "There is no document under the key: it was never created, was deleted, or has expired.",
+        "Create it, or treat it as missing.";
+    NoPath "NOPATH":
+        "The path leads nowhere in the document.",
+        "Look at the document with `MODEL.GET_RO`; set the value first.";
+    BadPath "BADPATH":
+        "The path is not a singular query of RFC 9535.",
+        "Correct it at the byte that the text names: `$`, `$.a[0]`, `$[\"any key\"]`.";
+    BadJson "BADJSON":
+        "An argument is not JSON.",
+        "Correct it at the byte that the text names; strings are quoted.";
+    BadType "BADTYPE":
+        "The value at the path has a type that the command does not work on.",
+        "Look with `MODEL.TYPE`; the text says which type is needed.";
+    BadArgument "BADARG":
+        "The command does not take the argument.",
+        "See the command's synopsis below.";
+    OutOfRange "OUTOFRANGE":
+        "A number, an index or a time is beyond what is allowed, or not spelled as servers spell integers.",
+        "The text names the number and the range.";
+    Limit "LIMIT":
+        "The result would be beyond a limit, such as a document's size or depth.",
+        "Ask for less at once, or have an administrator raise the limit that the text names.";
+    OutOfMemory "OOM":
+        "The server's memory is full, or would be after the batch.",
+        "Free memory, raise `maxmemory`, or choose a policy of eviction.";
+    NoPolicy "NOPOLICY":
+        "`EXPECT-POLICY` was given, and no policy covers the key.",
+        "Set one with `MODEL.POLICY SET`, then repeat.";
+    Stale "STALE":
+        "The document or the value is not the expected one: somebody else has changed it.",
+        "Read it again, decide again, then repeat.";
+    WrongType "WRONGTYPE":
+        "The key holds a value of another type, not a document.",
+        "Use another key, or the commands of that type.";
+    NoPermission "NOPERM":
+        "The user may not run the command, or not on these keys.",
+        "Have an administrator grant it with `ACL SETUSER`.";
+    Internal "INTERNAL":
+        "A bug in the module. The server goes on.",
+        "Report the line that the server's log has of it.";
+    Server "ERR":
+        "The command is unknown, or has a wrong number of arguments, in the server's own words.",
+        "See the command's synopsis below; check that the module is loaded, and which release.";
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }
 
@@ -181,4 +272,33 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
         text.push_str("...");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_prefix_is_one_word_of_its_own_with_a_cause_and_a_remedy() {
+        let words: BTreeSet<&str> = Prefix::ALL.iter().map(|prefix| prefix.word()).collect();
+        assert_eq!(words.len(), Prefix::ALL.len());
+        for prefix in Prefix::ALL {
+            assert!(prefix.word().bytes().all(|byte| byte.is_ascii_uppercase()), "{prefix}");
+            for line in [prefix.cause(), prefix.remedy()] {
+                assert!(
+                    line.ends_with('.') && !line.contains('|') && !line.contains('\n'),
+                    "{prefix}: {line}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_operation_of_a_batch_has_the_prefix_of_its_error() {
+        let error = Error::Operation { number: 2, name: "MODEL.GET".into(), error: Box::new(Error::NoKey) };
+        assert_eq!(error.prefix(), Prefix::NoKey);
+        assert!(error.to_string().starts_with("NOKEY operation 2 (MODEL.GET): "));
+    }
 }

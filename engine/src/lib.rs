@@ -34,7 +34,7 @@ pub use command::{Command, Entry};
 pub use defrag::Mover;
 pub use document::{Document, Header, Large, Stored};
 pub use draft::Draft;
-pub use error::Error;
+pub use error::{Error, Prefix};
 pub use groups::Groups;
 pub use guard::guarded;
 pub use host::{Deadline, Done, Effect, Host, Touched};

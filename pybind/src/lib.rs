@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyBytesMethods, PyDict, PyList};
 use rapyer_engine::command::{Access, Keys, entries};
 use rapyer_engine::embedded::{Clocks, Keyspace};
-use rapyer_engine::{Limit, Millis, Time, Value, guarded, json};
+use rapyer_engine::{Limit, Millis, Prefix, Time, Value, guarded, json};
 
 pyo3::create_exception!(
     rapyer._native,
@@ -149,6 +149,12 @@ fn commands(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
         .collect()
 }
 
+/// The prefixes of error replies: each word, what causes the error, and what helps.
+#[pyfunction]
+fn errors() -> Vec<(&'static str, &'static str, &'static str)> {
+    Prefix::ALL.iter().map(|prefix| (prefix.word(), prefix.cause(), prefix.remedy())).collect()
+}
+
 fn access_name(access: Access) -> &'static str {
     match access {
         Access::Read => "read",
@@ -194,5 +200,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<field::Field>()?;
     module.add("CommandError", module.py().get_type::<CommandError>())?;
     module.add_function(wrap_pyfunction!(commands, module)?)?;
+    module.add_function(wrap_pyfunction!(errors, module)?)?;
     module.add_function(wrap_pyfunction!(changed_members, module)?)
 }

@@ -63,5 +63,8 @@ class Command(TypedDict):
 def commands() -> list[Command]:
     """The command table: a row for every name that clients can call."""
 
+def errors() -> list[tuple[str, str, str]]:
+    """The prefixes of error replies: each word, what causes the error, and what helps."""
+
 def changed_members(before: bytes, after: bytes) -> list[tuple[bytes, bytes | None, bytes | None]]:
     """The members in which two JSON objects differ: the name as a JSON string, its value before and after."""
