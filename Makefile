@@ -4,7 +4,7 @@ MODULE := $(or $(CARGO_TARGET_DIR),target)/release/librapyer.so
 export RAPYER_MODULE ?= $(abspath $(MODULE))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench counts docs image build extension module servers clean
+.PHONY: help demo test soak check bench counts docs image build extension module servers clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,10 @@ test: extension module ## Every test; gets what it needs
 	-scripts/servers
 	scripts/cargo test --quiet -p rapyer-engine -p rapyer-module
 	$(BIN)/python -m pytest
+
+soak: extension module ## Minutes of chaos on every server, which no other target takes the time for
+	-scripts/servers
+	$(BIN)/python -m pytest -m soak
 
 check: .venv/ready ## Formatting, lints and types of Rust and Python
 	cargo fmt --all --check

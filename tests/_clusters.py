@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
+import time
+from contextlib import suppress
 from typing import Any
 
 from redis.asyncio import RedisCluster
 from redis.asyncio.cluster import ClusterNode
 
 from _servers import Kind, Server
-from _wire import Client, wait_for
+from _wire import Client, CommandFailed, wait_for
 
 SLOTS = 16384
 _OPTIONS = (
@@ -85,6 +88,20 @@ class Cluster:
                     return node
         raise LookupError(f"nobody has slot {slot}")
 
+    def promote(self, replica: Node) -> None:
+        """Has a replica take over in order; asked again, since primaries do not vote twice in a moment."""
+        asked = 0.0
+
+        def is_primary() -> bool:
+            nonlocal asked
+            if time.monotonic() - asked > 3:
+                asked = time.monotonic()
+                with suppress(CommandFailed):
+                    replica("CLUSTER", "FAILOVER")
+            return replica.role() == "master"
+
+        wait_for(is_primary)
+
     def stop(self) -> None:
         for node in self.nodes:
             node.stop()
@@ -100,3 +117,28 @@ class Cluster:
             return False
         info = node.client.info("replication")
         return info["role"] == "master" or info["master_link_status"] == "up"
+
+
+class Move:
+    """A slot on its way to another primary, as redis-cli moves it."""
+
+    def __init__(self, cluster: Cluster, key: str, chance: random.Random | None = None) -> None:
+        self.slot = int(cluster.nodes[0]("CLUSTER", "KEYSLOT", key))
+        self.source = cluster.owner(key)
+        others = [node for node in cluster.primaries if node is not self.source]
+        self.target = others[0] if chance is None else chance.choice(others)
+
+    def begin(self) -> None:
+        self.target("CLUSTER", "SETSLOT", self.slot, "IMPORTING", self.source.id)
+        self.source("CLUSTER", "SETSLOT", self.slot, "MIGRATING", self.target.id)
+
+    def keys(self) -> list[bytes]:
+        keys: list[bytes] = self.source("CLUSTER", "GETKEYSINSLOT", self.slot, 100)
+        return keys
+
+    def carry(self, *keys: bytes) -> None:
+        self.source("MIGRATE", *self.target.address, "", 0, 5000, "KEYS", *keys)
+
+    def end(self) -> None:
+        for node in (self.target, self.source):
+            node("CLUSTER", "SETSLOT", self.slot, "NODE", self.target.id)

@@ -29,9 +29,12 @@ class Load:
         """Those that may or may not have been applied."""
         self.refused = 0
         """Those that were certainly not applied."""
+        self.longest_pause = 0.0
+        """The longest that nothing was acknowledged, in seconds."""
         self._counter = counter
         self._number = tasks
         self._ended = False
+        self._latest = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -67,6 +70,8 @@ class Load:
         try:
             await self._counter.count.aincrease()
             self.acknowledged += 1
+            before, self._latest = self._latest, time.monotonic()
+            self.longest_pause = max(self.longest_pause, self._latest - before)
         except NotAppliedError:
             self.refused += 1
             await asyncio.sleep(0.01)

@@ -5,22 +5,24 @@ import os
 from collections.abc import AsyncIterator
 from functools import partial
 from threading import Lock
-from typing import NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary
 
 from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.sentinel import SentinelConnectionPool
 
 from rapyer._policy import Policy
 from rapyer._transport import Reply, ReplyError, Session, Transport, Words
 from rapyer._transport.cluster import ClusterTransport
 from rapyer._transport.embedded import EmbeddedTransport
+from rapyer._transport.limits import Limits
+from rapyer._transport.sentinel import SentinelTransport
 from rapyer._transport.server import ServerTransport
 from rapyer.embedded import engine
 from rapyer.errors import (
     CommandError,
     ModuleNotLoadedError,
-    NotAppliedError,
     NotConfiguredError,
     PolicyMissingError,
     RapyerConnectionError,
@@ -28,6 +30,7 @@ from rapyer.errors import (
     UnsupportedArgumentTypeError,
     UnsupportedArgumentValueError,
     command_error,
+    is_server_state,
 )
 
 __all__ = ["Route", "Word", "connect", "execute", "scan", "slot"]
@@ -44,13 +47,15 @@ class Route(NamedTuple):
     policy: Policy
     sends: bool
     """Whether the policy is put on the server, or expected there."""
+    timeout: float | None = None
+    """What `RAPYER_URL` may take, in seconds; a transport has its own."""
 
 
 _SCHEMES = ("redis", "rediss", "unix")
 
-# One transport for each source, so that models with the same URL or client share round trips.
-_by_url: dict[str, Transport] = {}
-_by_client: WeakKeyDictionary[Redis | RedisCluster, Transport] = WeakKeyDictionary()
+# One transport for each source and timeout, so that models with the same URL or client share round trips.
+_by_url: dict[tuple[str, float | None], Transport] = {}
+_by_client: WeakKeyDictionary[Redis | RedisCluster, dict[float | None, Transport]] = WeakKeyDictionary()
 _lock = Lock()
 
 
@@ -63,38 +68,46 @@ def _unlock() -> None:
 os.register_at_fork(after_in_child=_unlock)
 
 
-def connect(source: object) -> Transport:
+def connect(source: object, timeout: float | None = None) -> Transport:
     """The transport for a URL or a client. Nothing is sent yet."""
     with _lock:
         if isinstance(source, str):
-            if source not in _by_url:
-                _by_url[source] = _transport(source)
-            return _by_url[source]
+            if (source, timeout) not in _by_url:
+                _by_url[source, timeout] = _of_url(source, timeout)
+            return _by_url[source, timeout]
         if isinstance(source, (Redis, RedisCluster)):
-            if source not in _by_client:
-                _by_client[source] = (
-                    ServerTransport(source.connection_pool)
-                    if isinstance(source, Redis)
-                    else ClusterTransport(source)
-                )
-            return _by_client[source]
+            transports = _by_client.setdefault(source, {})
+            if timeout not in transports:
+                transports[timeout] = _of_client(source, timeout)
+            return transports[timeout]
     raise UnsupportedArgumentTypeError(
         f"redis must be a URL, or a Redis or RedisCluster client of redis.asyncio, not {source!r}"
     )
 
 
-def _transport(url: str) -> Transport:
+def _of_url(url: str, timeout: float | None) -> Transport:
     parts = urlsplit(url)
     if parts.scheme == "embedded":
         name = unquote(url.removeprefix("embedded://"))
         return EmbeddedTransport(engine(name).native, url)
     if parts.scheme in _SCHEMES:
-        return ServerTransport.from_url(url)
+        return ServerTransport.from_url(url, timeout)
     raise UnsupportedArgumentValueError(
         # What stands before the @ may be a password.
         f"{url.rpartition('@')[2]!r} is no address of an engine: use redis://, rediss:// or unix:// for a "
         "server, embedded:// for the engine in this process"
     )
+
+
+def _of_client(client: Redis | RedisCluster, timeout: float | None) -> Transport:
+    if isinstance(client, RedisCluster):
+        return ClusterTransport(client, timeout)
+    pool: Any = client.connection_pool
+    limits = Limits.of_client(pool.connection_kwargs, timeout)
+    if isinstance(pool, SentinelConnectionPool):
+        asking = cast("Any", pool).sentinel_manager.sentinel_kwargs
+        return SentinelTransport(pool, limits, Limits.of_client(asking, timeout))
+    return ServerTransport(pool, limits)
 
 
 async def execute(
@@ -106,7 +119,7 @@ async def execute(
     A command that creates insists on the policy: a server that lost it is told again, and nothing becomes
     immortal in between.
     """
-    transport = route.transport or _transport_of_environment()
+    transport = route.transport or _transport_of_environment(route.timeout)
     packed = _packed((*words, "EXPECT-POLICY") if creates else words)
     try:
         return await transport.run(packed, partial(_exchange, (route, *also)))
@@ -116,7 +129,7 @@ async def execute(
 
 def slot(route: Route, key: str) -> int:
     """Which keys can be changed as one with this one: those that have the same number."""
-    return (route.transport or _transport_of_environment()).slot(key.encode())
+    return (route.transport or _transport_of_environment(route.timeout)).slot(key.encode())
 
 
 async def scan(route: Route, match: str, count: int = 1000) -> AsyncIterator[bytes]:
@@ -124,7 +137,7 @@ async def scan(route: Route, match: str, count: int = 1000) -> AsyncIterator[byt
 
     A key that is there from beginning to end is met; one that comes or goes meanwhile may be or may not be.
     """
-    transport = route.transport or _transport_of_environment()
+    transport = route.transport or _transport_of_environment(route.timeout)
     met: set[bytes] = set()
     for part in await transport.primaries():
         cursor = b"0"
@@ -181,8 +194,8 @@ async def _announcing(session: Session, policies: list[Policy], words: Words) ->
         session.policies.pop(policy.prefix, None)
         if not isinstance(told, ReplyError) or _is_unknown_command(told):
             raise told
-        # A replica has its policies from its primary. What passes is said by the answer as well, or is over.
-        if told.prefix != "READONLY" and not told.passes:
+        # A replica has its policies from its primary; a server that takes no writes may yet answer reads.
+        if not is_server_state(told.prefix):
             raise CommandError(
                 f"the server at {session.address} refuses the policy of {policy.prefix!r}: {told}; if this "
                 "user may not set policies, have it set there and use init_rapyer(policies='expect'): "
@@ -193,14 +206,14 @@ async def _announcing(session: Session, policies: list[Policy], words: Words) ->
     return answer
 
 
-def _transport_of_environment() -> Transport:
+def _transport_of_environment(timeout: float | None) -> Transport:
     url = os.environ.get("RAPYER_URL")
     if not url:
         raise NotConfiguredError(
             "no connection is configured: call init_rapyer(redis='redis://localhost:6379/0') first, or set "
             "the environment variable RAPYER_URL; 'embedded://' needs no server"
         )
-    return connect(url)
+    return connect(url, timeout)
 
 
 def _packed(words: tuple[Word, ...]) -> tuple[bytes, ...]:
@@ -216,11 +229,6 @@ def _failure(error: ReplyError, words: tuple[Word, ...], address: str) -> Rapyer
         return ModuleNotLoadedError(
             f"the server at {address} does not know {words[0]!r}: load rapyer's module into it, "
             'redis-server --loadmodule "$(rapyer module-path)"'
-        )
-    if error.passes:
-        return NotAppliedError(
-            f"the server at {address} refuses {words[0]!r} for now, and did not apply it: {text}; "
-            "repeat it later"
         )
     if error.prefix in ("ASK", "MOVED"):
         return RapyerConnectionError(

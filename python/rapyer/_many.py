@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 from rapyer._connection import Word, scan, slot
 from rapyer._stored import Stored
 from rapyer._transaction import current, transaction_of
-from rapyer.errors import KeyNotFound, StaleModelError
+from rapyer.errors import KeyNotFound, StaleModelError, failure_of_parts
 from rapyer.query import Condition
 
 if TYPE_CHECKING:
@@ -76,9 +76,8 @@ async def insert(models: "Sequence[tuple[AtomicRedisModel, bytes]]") -> None:
     for model, text in models:
         by_slot.setdefault(slot(model._route(), model.key), []).append((model, text))
     outcomes = await asyncio.gather(*map(_insert, by_slot.values()), return_exceptions=True)
-    for outcome in outcomes:
-        if outcome is not None:
-            raise outcome
+    if (failure := failure_of_parts(outcomes)) is not None:
+        raise failure
 
 
 async def _insert(models: "Sequence[tuple[AtomicRedisModel, bytes]]") -> None:

@@ -20,6 +20,7 @@ async def init_rapyer(
     ttl: Ttl | None = None,
     refresh_ttl: bool | ActionGroup | None = None,
     *,
+    timeout: float | None = None,
     policies: Literal["send", "expect"] | None = None,
     logger: logging.Logger | None = None,
     override_old_idx: bool = True,
@@ -36,13 +37,22 @@ async def init_rapyer(
             `RedisCluster.from_url(...)`.
         ttl: how long documents live: whole seconds or a timedelta.
         refresh_ttl: which operations start the TTL anew: True, False, or `ActionGroup` flags.
+        timeout: how many seconds a server may take to accept a connection, to reply, and to get over a state
+            in which it refuses commands. Without it 5 s for each, unless a client's or a URL's options say
+            otherwise; a URL's hold in any case.
         policies: `send` puts each model's lifetime policy on the server; `expect` is for users who may not
             set policies, and raises `PolicyMissingError` where one is missing.
         logger: its level and handlers become those of the logger `rapyer`.
         override_old_idx: accepted for code that gives it; there are no indexes.
         prefer_normal_json_dump: accepted for code that gives it; documents are always JSON.
     """
-    given: dict[str, Any] = {"redis": redis, "ttl": ttl, "refresh_ttl": refresh_ttl, "policies": policies}
+    given: dict[str, Any] = {
+        "redis": redis,
+        "ttl": ttl,
+        "refresh_ttl": refresh_ttl,
+        "timeout": timeout,
+        "policies": policies,
+    }
     AtomicRedisModel.Meta.update(
         RedisConfig(**{name: value for name, value in given.items() if value is not None})
     )

@@ -71,6 +71,15 @@ def _check_refresh(value: object, name: str) -> None:
         )
 
 
+def _check_timeout(value: object, name: str) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise UnsupportedArgumentTypeError(f"{name} must be a number of seconds or None, not {value!r}")
+    if not 0 < value <= 86_400:
+        raise UnsupportedArgumentValueError(f"{name} must be more than 0 s, at most a day, not {value!r}")
+
+
 def _check_percentage(value: object, name: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise UnsupportedArgumentTypeError(f"{name} must be an int, not {value!r}")
@@ -111,6 +120,11 @@ class RedisConfig:
     """A URL (`redis://…`, `embedded://NAME`), a `redis.asyncio` client of a server, of a Sentinel's primary
     or of a cluster, or None for `RAPYER_URL`."""
 
+    timeout = _Setting[float | None](None, _check_timeout)
+    """How many seconds a server may take to accept a connection, to reply, and to get over a state in which
+    it refuses commands. None: 5 s for each, unless a client's or a URL's `socket_connect_timeout` and
+    `socket_timeout` say otherwise; a URL's hold in any case."""
+
     ttl = _Setting[Ttl | None](None, _check_span)
     """How long a document lives without being refreshed: whole seconds, a timedelta, or None for ever."""
 
@@ -146,6 +160,7 @@ class RedisConfig:
         self,
         *,
         redis: _Source | _Unset = _UNSET,
+        timeout: float | None | _Unset = _UNSET,
         ttl: Ttl | None | _Unset = _UNSET,
         refresh_ttl: bool | ActionGroup | _Unset = _UNSET,
         absolute_ttl: Ttl | None | _Unset = _UNSET,
@@ -163,6 +178,7 @@ class RedisConfig:
         self._route: tuple[tuple[int, int], Route] | None = None
         settings = {
             "redis": redis,
+            "timeout": timeout,
             "ttl": ttl,
             "refresh_ttl": refresh_ttl,
             "absolute_ttl": absolute_ttl,
@@ -213,9 +229,9 @@ class RedisConfig:
         revision = (self._changes, 0 if self._base is None else self._base._changes)
         if self._route is None or self._route[0] != revision or self._route[1].policy.prefix != prefix:
             source = self.redis
-            transport = None if source is None else connect(source)
+            transport = None if source is None else connect(source, self.timeout)
             policy = Policy.of(prefix, self.ttl, self.refresh_ttl, self.absolute_ttl, self.read_touch_pct)
-            self._route = (revision, Route(transport, policy, self.policies == "send"))
+            self._route = (revision, Route(transport, policy, self.policies == "send", self.timeout))
         return self._route[1]
 
     def __repr__(self) -> str:

@@ -1,6 +1,6 @@
 """Everything rapyer raises. Each class derives from `RapyerError`."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Final
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "BadJsonError",
     "BadPathError",
     "CantSerializeRedisValueError",
+    "ClusterDownError",
     "CommandError",
     "CorruptedModelError",
     "DetachedValueError",
@@ -30,16 +31,25 @@ __all__ = [
     "NotResolvedError",
     "OutOfRangeError",
     "PathNotFoundError",
+    "PermissionDeniedError",
     "PersistentNoScriptError",
     "PolicyMissingError",
+    "PrimaryDownError",
     "RapyerConnectionError",
     "RapyerError",
     "RapyerModelDoesntExistError",
     "RapyerSerializationError",
+    "ReadOnlyReplicaError",
     "ReservedNameError",
     "ScriptsNotInitializedError",
+    "ServerBusyError",
     "ServerFaultError",
+    "ServerLoadingError",
+    "ServerMemoryError",
+    "SlotMovingError",
+    "SnapshotFailedError",
     "StaleModelError",
+    "TooFewReplicasError",
     "UnsupportArgumentTypeError",
     "UnsupportedArgumentTypeError",
     "UnsupportedArgumentValueError",
@@ -117,8 +127,32 @@ class RapyerConnectionError(RapyerError, ConnectionError):
 class NotAppliedError(RapyerConnectionError):
     """The command was certainly not applied: there was no connection, or the server refuses commands for now.
 
-    It may be repeated without fear of doing it twice.
+    It may be repeated without fear of doing it twice. Subclasses tell what the server is busy with.
     """
+
+
+class ServerLoadingError(NotAppliedError):
+    """The server reads its files into memory, as it does after a start (`LOADING`)."""
+
+
+class ServerBusyError(NotAppliedError):
+    """A script or a function has been running for so long that the server refuses commands (`BUSY`)."""
+
+
+class PrimaryDownError(NotAppliedError):
+    """A replica has lost its primary, and is set up to refuse stale reads (`MASTERDOWN`)."""
+
+
+class TooFewReplicasError(NotAppliedError):
+    """The primary has fewer replicas in reach than `min-replicas-to-write` asks for (`NOREPLICAS`)."""
+
+
+class ClusterDownError(NotAppliedError):
+    """The cluster serves nothing: a slot has no node, or most primaries are out of reach (`CLUSTERDOWN`)."""
+
+
+class SlotMovingError(NotAppliedError):
+    """The keys' slot is on its way from one node to another, and neither has all the keys (`TRYAGAIN`)."""
 
 
 class ModuleNotLoadedError(RapyerError):
@@ -227,6 +261,22 @@ class WrongKeyTypeError(CommandError):
     """The key holds something that is not one of rapyer's documents."""
 
 
+class ReadOnlyReplicaError(CommandError):
+    """A replica was asked to write (`READONLY`): it takes writes from its primary only."""
+
+
+class ServerMemoryError(CommandError):
+    """The server has reached `maxmemory` and may not evict anything (`OOM`)."""
+
+
+class SnapshotFailedError(CommandError):
+    """The server takes no writes because it could not save its last snapshot (`MISCONF`)."""
+
+
+class PermissionDeniedError(CommandError):
+    """The user of the connection may not run the command, or not on the key (`NOPERM`)."""
+
+
 class ServerFaultError(CommandError):
     """A bug in the engine, caught by the server."""
 
@@ -234,7 +284,7 @@ class ServerFaultError(CommandError):
 # The name it had before 1.3.
 UnsupportArgumentTypeError = UnsupportedArgumentTypeError
 
-_BY_PREFIX: dict[str, Callable[[str], CommandError]] = {
+_BY_PREFIX: dict[str, type[CommandError]] = {
     "NOKEY": KeyNotFound,
     "NOPATH": PathNotFoundError,
     "BADPATH": BadPathError,
@@ -249,9 +299,54 @@ _BY_PREFIX: dict[str, Callable[[str], CommandError]] = {
     "INTERNAL": ServerFaultError,
 }
 
+_OF_THE_SERVER: Final[dict[str, tuple[type[RapyerError], str]]] = {
+    "LOADING": (ServerLoadingError, "repeat it once the server has read its files"),
+    "BUSY": (ServerBusyError, "repeat it, or end the script with SCRIPT KILL or FUNCTION KILL"),
+    "MASTERDOWN": (PrimaryDownError, "repeat it once the replica has its primary again"),
+    "NOREPLICAS": (TooFewReplicasError, "repeat it once enough replicas follow the primary"),
+    "CLUSTERDOWN": (ClusterDownError, "repeat it once the cluster serves all slots"),
+    "TRYAGAIN": (SlotMovingError, "repeat it once the slot has arrived"),
+    "UNBLOCKED": (NotAppliedError, "repeat it: the server's role changed while the command waited"),
+    "READONLY": (ReadOnlyReplicaError, "connect to the primary, with Sentinel by master_for"),
+    "OOM": (ServerMemoryError, "free memory, raise maxmemory, or let it evict with maxmemory-policy"),
+    "MISCONF": (SnapshotFailedError, "see the server's log; stop-writes-on-bgsave-error no accepts the risk"),
+    "NOPERM": (PermissionDeniedError, "grant it with ACL SETUSER, docs/production.md says what is needed"),
+}
+"""The server's own refusals: nothing was applied, and those that map to NotAppliedError are transient."""
 
-def command_error(reply: str, context: str) -> CommandError:
+
+def is_transient(prefix: str) -> bool:
+    """Whether commands are refused with this prefix because of a state that ends by itself."""
+    return prefix in _OF_THE_SERVER and issubclass(_OF_THE_SERVER[prefix][0], NotAppliedError)
+
+
+def is_server_state(prefix: str) -> bool:
+    """Whether commands are refused with this prefix because of the server's state, whoever sends them."""
+    return prefix in _OF_THE_SERVER and not issubclass(_OF_THE_SERVER[prefix][0], PermissionDeniedError)
+
+
+def failure_of_parts(outcomes: Sequence[object], *, changes: bool = True) -> BaseException | None:
+    """What a call raises whose parts, each on keys in one slot, came out as these.
+
+    A call that changes something is NotAppliedError only if none of its parts was applied.
+    """
+    failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    for failure in failures:
+        if not isinstance(failure, NotAppliedError):
+            return failure
+    if changes and 0 < len(failures) < len(outcomes):
+        return RapyerConnectionError(
+            f"{len(failures)} of {len(outcomes)} parts, each on keys in one slot, were not applied, and the "
+            f"others were: {failures[0]}"
+        )
+    return failures[0] if failures else None
+
+
+def command_error(reply: str, context: str) -> RapyerError:
     """The exception for an error reply; `context` names the command and its key."""
     prefix, _, text = reply.partition(" ")
-    kind = _BY_PREFIX.get(prefix)
-    return CommandError(f"{context}: {reply}") if kind is None else kind(f"{context}: {text}")
+    if prefix in _OF_THE_SERVER:
+        kind, remedy = _OF_THE_SERVER[prefix]
+        return kind(f"{context} was not applied: {reply.rstrip('.')}; {remedy}")
+    refusal = _BY_PREFIX.get(prefix)
+    return CommandError(f"{context}: {reply}") if refusal is None else refusal(f"{context}: {text}")

@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import RedisCluster
 from redis.asyncio.cluster import ClusterNode
 
-from _clusters import Cluster, Node
+from _clusters import Cluster, Move, Node
 from _load import Counter, Load
 from _proxy import Proxy
 from _servers import KINDS, Kind, ServerMissing
@@ -88,10 +88,6 @@ async def on_own_cluster(own_cluster: Cluster) -> AsyncIterator[RedisCluster]:
         yield client
 
 
-def slot_of(cluster: Cluster, key: str) -> int:
-    return int(cluster.nodes[0]("CLUSTER", "KEYSLOT", key))
-
-
 async def counters_on(cluster: Cluster) -> dict[Node, Counter]:
     """A counter on each primary."""
     counters: dict[Node, Counter] = {}
@@ -101,31 +97,6 @@ async def counters_on(cluster: Cluster) -> dict[Node, Counter]:
     assert len(counters) == len(cluster.primaries)
     await asyncio.gather(*(counter.asave() for counter in counters.values()))
     return counters
-
-
-class Move:
-    """A slot on its way to another primary, as redis-cli moves it."""
-
-    def __init__(self, cluster: Cluster, key: str) -> None:
-        self.slot = slot_of(cluster, key)
-        self.source = cluster.owner(key)
-        self.target = next(node for node in cluster.primaries if node is not self.source)
-        self._cluster = cluster
-
-    def begin(self) -> None:
-        self.target("CLUSTER", "SETSLOT", self.slot, "IMPORTING", self.source.id)
-        self.source("CLUSTER", "SETSLOT", self.slot, "MIGRATING", self.target.id)
-
-    def keys(self) -> list[bytes]:
-        keys: list[bytes] = self.source("CLUSTER", "GETKEYSINSLOT", self.slot, 100)
-        return keys
-
-    def carry(self, *keys: bytes) -> None:
-        self.source("MIGRATE", *self.target.address, "", 0, 5000, "KEYS", *keys)
-
-    def end(self) -> None:
-        for node in (self.target, self.source):
-            node("CLUSTER", "SETSLOT", self.slot, "NODE", self.target.id)
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
@@ -323,34 +294,6 @@ async def test_slots_that_a_server_moves_by_itself_lose_no_increment(
                 await load.goes_on()
             assert (load.unknown, load.refused) == (0, 0)
             assert await load.is_accounted_for()
-
-
-async def test_a_command_on_keys_that_move_one_by_one_waits_for_the_last(
-    own_cluster: Cluster, on_own_cluster: RedisCluster
-) -> None:
-    sessions = await Session.ainsert(Session(name="{moving}1"), Session(name="{moving}2"))
-    move = Move(own_cluster, sessions[0].key)
-    move.begin()
-    first, second = move.keys()
-    move.carry(first)
-    finding = asyncio.create_task(Session.afind("{moving}1", "{moving}2"))
-    await asyncio.sleep(0.3)
-    assert not finding.done()
-    move.carry(second)
-    assert await finding == list(sessions)
-    move.end()
-
-
-async def test_a_command_that_would_wait_too_long_is_given_up_as_not_applied(
-    own_cluster: Cluster, on_own_cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("rapyer._transport.cluster._PATIENCE", 0.3)
-    sessions = await Session.ainsert(Session(name="{moving}1"), Session(name="{moving}2"))
-    move = Move(own_cluster, sessions[0].key)
-    move.begin()
-    move.carry(move.keys()[0])
-    with pytest.raises(NotAppliedError, match="TRYAGAIN"):
-        await Session.afind("{moving}1", "{moving}2")
 
 
 async def test_a_replica_takes_over_in_order_and_no_increment_fails(

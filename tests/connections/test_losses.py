@@ -15,7 +15,7 @@ from _load import Counter, Load
 from _proxy import Proxy
 from _servers import KINDS, Kind, Server, ServerMissing
 from rapyer import AtomicRedisModel, init_rapyer
-from rapyer.errors import NotAppliedError, RapyerConnectionError
+from rapyer.errors import NotAppliedError, RapyerConnectionError, ServerLoadingError
 
 
 async def value_of(counter: Counter) -> int:
@@ -110,7 +110,7 @@ async def test_a_server_that_loads_its_files_refuses_commands_for_now(
     while not restarting.done():
         try:
             await counter.count.aincrease()
-        except NotAppliedError as error:
+        except ServerLoadingError as error:
             refusals.append(str(error))
         except RapyerConnectionError:
             continue

@@ -1,9 +1,10 @@
 """How commands get to an engine. A transport knows words and replies, nothing of models."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from rapyer._policy import Policy
+from rapyer.errors import is_transient
 
 __all__ = ["Exchange", "Reply", "ReplyError", "Session", "Transport", "Words"]
 
@@ -12,8 +13,6 @@ Reply: TypeAlias = bytes | int | list["Reply"] | None
 
 Words: TypeAlias = tuple[bytes, ...]
 """A command."""
-
-_FOR_NOW: Final = frozenset({"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "TRYAGAIN"})
 
 
 class ReplyError(Exception):
@@ -24,9 +23,9 @@ class ReplyError(Exception):
         return str(self).partition(" ")[0]
 
     @property
-    def passes(self) -> bool:
-        """Whether the command was refused, and not applied, because of a state that ends by itself."""
-        return self.prefix in _FOR_NOW
+    def is_transient(self) -> bool:
+        """Refused because of a state that ends by itself: not applied, safe to repeat."""
+        return is_transient(self.prefix)
 
 
 class Session(Protocol):

@@ -6,7 +6,9 @@ ahead of the first command on every connection.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any, Final, TypeAlias, cast
 
@@ -20,15 +22,18 @@ from redis.crc import key_slot
 from rapyer._native import commands
 from rapyer._policy import Policy
 from rapyer._transport import Exchange, Reply, ReplyError, Session, Words
+from rapyer._transport.limits import NETWORK_ERRORS, Limits, first_answer, pauses, within
 from rapyer._transport.loops import PerLoop, Shared
 from rapyer._transport.server import ServerTransport
-from rapyer.errors import NotAppliedError, RapyerConnectionError, UnsupportedArgumentValueError
+from rapyer.errors import (
+    NotAppliedError,
+    RapyerConnectionError,
+    SlotMovingError,
+    UnsupportedArgumentValueError,
+    failure_of_parts,
+)
 
 __all__ = ["ClusterTransport"]
-
-# How long a command is tried again while a slot moves or a replica takes over, and the longest pause between.
-_PATIENCE: Final = 5.0
-_LONGEST_PAUSE: Final = 0.25
 
 # What redis-py uses to tell the client itself of maintenance.
 _OF_THE_CLIENT: Final = ("maint_notifications_config", "oss_cluster_maint_notifications_handler")
@@ -41,11 +46,14 @@ _Owners: TypeAlias = dict[int, list[ClusterNode]]
 class ClusterTransport:
     """The nodes that a cluster client of redis-py knows the way to. Its connections are not taken."""
 
-    def __init__(self, client: RedisCluster) -> None:
+    def __init__(self, client: RedisCluster, timeout: float | None) -> None:
         manager: Any = client.nodes_manager
+        self._limits = Limits.of_client(manager.connection_kwargs, timeout)
         self._settings: dict[str, Any] = {
             name: value for name, value in manager.connection_kwargs.items() if name not in _OF_THE_CLIENT
         }
+        # A node that is down is looked for elsewhere, not waited for.
+        self._settings |= self._limits.settings | {"retry": Retry(NoBackoff(), 0)}
         self._needs_all_slots: bool = manager.require_full_coverage
         self._remap: Callable[[_Address], _Address] = manager.address_remap or (lambda address: address)
         self._seeds = [_address(node) for node in manager.startup_nodes.values()]
@@ -54,28 +62,29 @@ class ClusterTransport:
         self.address = ", ".join(manager.startup_nodes)
 
     async def run(self, words: Words, exchange: Exchange) -> Reply:
-        places: dict[int, list[int]] = {}
         keys = _keys(words)
+        parts: dict[int, list[int]] = {}
         for place, key in enumerate(keys):
-            places.setdefault(key_slot(key), []).append(place)
-        if len(places) == 1:
-            return await self._run_in(next(iter(places)), words, exchange)
-        join = _JOINS.get(words[0])
-        if join is None:
+            parts.setdefault(key_slot(key), []).append(place)
+        if len(parts) == 1:
+            return await self._run_in(next(iter(parts)), words, exchange)
+        if words[0] not in _JOINS:
             raise _crossing(words, keys)
-        parts = await asyncio.gather(
+        return await self._run_in_parts(list(parts.values()), words, exchange)
+
+    async def _run_in_parts(self, parts: list[list[int]], words: Words, exchange: Exchange) -> Reply:
+        """Runs a command on some of its keys at a time, each part's in one slot."""
+        name, *keys = words
+        outcomes = await asyncio.gather(
             *(
-                self._run_in(slot, (words[0], *(keys[place] for place in of_slot)), exchange)
-                for slot, of_slot in places.items()
+                self._run_in(key_slot(keys[part[0]]), (name, *(keys[place] for place in part)), exchange)
+                for part in parts
             ),
             return_exceptions=True,
         )
-        replies: list[Reply] = []
-        for part in parts:
-            if isinstance(part, BaseException):
-                raise part
-            replies.append(part)
-        return join(list(places.values()), replies)
+        if (failure := failure_of_parts(outcomes, changes=name == b"MODEL.DEL")) is not None:
+            raise failure
+        return _JOINS[name](parts, cast("list[Reply]", outcomes))
 
     def slot(self, key: bytes) -> int:
         return int(key_slot(key))
@@ -89,7 +98,7 @@ class ClusterTransport:
 
     async def _run_in(self, slot: int, words: Words, exchange: Exchange) -> Reply:
         """Runs a command whose keys are in one slot, wherever that is now."""
-        layout, pauses = self._layouts.get(), _pauses()
+        layout, ahead = self._layouts.get(), pauses(self._limits.retry)
         named: _Address | None = None
         asking = False
         while True:
@@ -102,11 +111,17 @@ class ClusterTransport:
                 return await exchange(_Asking(session) if asking else session, words)
             except ReplyError as error:
                 named, asking = self._named_by(error), error.prefix == "ASK"
-                if named is None and not error.passes:
+                if named is None and not error.is_transient:
                     raise
-                if not asking:
+                if error.prefix == "TRYAGAIN" and words[0] in _JOINS and len(words) > 2:
+                    # Some keys have left already. Each by itself is where its node says.
+                    return await self._run_in_parts(
+                        [[place] for place in range(len(words) - 1)], words, exchange
+                    )
+                if error.prefix not in ("ASK", "TRYAGAIN"):
                     layout.forget(owners)
-                refused: Exception = error
+                moving = named is not None or error.prefix == "TRYAGAIN"
+                refused: Exception = self._moving(slot, words, error) if moving else error
             except NotAppliedError as error:
                 named, asking = None, False
                 layout.forget(owners)
@@ -115,10 +130,17 @@ class ClusterTransport:
                 # The command may have been applied: only those after it look where the slot is now.
                 layout.forget(owners)
                 raise
-            pause = next(pauses, None)
+            pause = next(ahead, None)
             if pause is None:
                 raise refused
             await asyncio.sleep(pause)
+
+    def _moving(self, slot: int, words: Words, error: ReplyError) -> SlotMovingError:
+        return SlotMovingError(
+            f"{words[0].decode()} was not applied: slot {slot} of the cluster of {self.address} is on its "
+            f"way from node to node, and none has answered within {self._limits.retry:g} s ({error}); repeat "
+            "it once the slot has arrived"
+        )
 
     def _named_by(self, error: ReplyError) -> _Address | None:
         """The node that a reply sends the command to."""
@@ -135,33 +157,36 @@ class ClusterTransport:
     def _node(self, address: _Address) -> ServerTransport:
         if address not in self._nodes:
             node = self._cluster_node(address)
-            pool = ConnectionPool(
-                connection_class=node.connection_class,
-                # A node that is down is looked for elsewhere, not waited for.
-                **{**node.connection_kwargs, "retry": Retry(NoBackoff(), 0)},
-            )
-            self._nodes.setdefault(address, ServerTransport(pool))
+            pool = ConnectionPool(connection_class=node.connection_class, **node.connection_kwargs)
+            self._nodes.setdefault(address, ServerTransport(pool, self._limits))
         return self._nodes[address]
 
     def _cluster_node(self, address: _Address) -> Any:
         return cast("Any", ClusterNode)(*address, **self._settings)
 
     async def _discover(self) -> _Owners:
-        """Asks the nodes for the slots. With a manager of its own: the client's belongs to its event loop."""
+        """Asks the nodes for the slots, in a new order every time: one may be cut off from the others."""
+        known = list(dict.fromkeys((*self._seeds, *self._nodes)))
         try:
-            seeds = [self._cluster_node(address) for address in dict.fromkeys((*self._seeds, *self._nodes))]
-            manager = cast("Any", NodesManager)(
-                seeds, self._needs_all_slots, self._settings, address_remap=self._remap
+            return await first_answer(
+                partial(self._discover_from, node) for node in random.sample(known, len(known))
             )
-            try:
-                await manager.initialize()
-            finally:
-                await asyncio.gather(manager.aclose(), *(seed.disconnect() for seed in seeds))
-        except (redis_errors.RedisError, redis_errors.RedisClusterException, OSError) as error:
+        except NETWORK_ERRORS as error:
             raise NotAppliedError(
                 f"cannot learn from any of the nodes {self.address} who has which keys: {error}; "
                 "check that they run, form a cluster and have all slots"
             ) from error
+
+    async def _discover_from(self, address: _Address) -> _Owners:
+        """Asks with a manager of its own: the client's belongs to its event loop."""
+        node = self._cluster_node(address)
+        manager = cast("Any", NodesManager)(
+            [node], self._needs_all_slots, self._settings, address_remap=self._remap
+        )
+        try:
+            await within(self._limits.handshake, manager.initialize())
+        finally:
+            await asyncio.gather(manager.aclose(), node.disconnect())
         return cast("_Owners", manager.slots_cache)
 
 
@@ -215,17 +240,6 @@ class _Asking:
             lambda done: None if done.cancelled() else done.exception()
         )
         return [*answers, answer]
-
-
-def _pauses() -> Iterator[float]:
-    """Nothing before following a first and a second reply that names another node, then ever longer."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + _PATIENCE
-    yield from (0, 0)
-    pause = 0.01
-    while loop.time() < until:
-        yield pause
-        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 # -- the keys of a command

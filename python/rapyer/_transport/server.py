@@ -16,16 +16,20 @@ import redis.exceptions as redis_errors
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from rapyer._policy import Policy
 from rapyer._transport import Exchange, Reply, ReplyError, Words
+from rapyer._transport.limits import NETWORK_ERRORS, Limits, within
 from rapyer._transport.loops import PerLoop, Shared
-from rapyer._transport.sentinel import SentinelPool
-from rapyer.errors import NotAppliedError, RapyerConnectionError, UnsupportedArgumentValueError
+from rapyer.errors import (
+    NotAppliedError,
+    RapyerConnectionError,
+    UnsupportedArgumentValueError,
+    command_error,
+)
 
-__all__ = ["ServerTransport"]
+__all__ = ["LoopConnection", "ServerTransport"]
 
 # What fits into a connection's empty buffer is written without waiting, so no cancelled task can cut it.
 _AT_ONCE: Final = 16 * 1024
@@ -48,13 +52,12 @@ _PREFIXES: Final[dict[type[redis_errors.RedisError], str]] = {
 class ServerTransport:
     """A server that a connection pool of redis-py knows the way to. The pool's connections are not taken."""
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    def __init__(self, pool: ConnectionPool, limits: Limits) -> None:
         self.address = address = _address(pool)
-        self._follows_primary = isinstance(pool, SentinelConnectionPool) and pool.is_master
-        self._lanes = PerLoop(lambda: _Lane(pool, address))
+        self._connections = PerLoop(lambda: LoopConnection(pool, address, limits))
 
     @classmethod
-    def from_url(cls, url: str) -> "ServerTransport":
+    def from_url(cls, url: str, timeout: float | None) -> "ServerTransport":
         """For a URL of redis-py's. A server that is down is reported at once, not after retries."""
         try:
             pool: Any = ConnectionPool.from_url(url, retry=Retry(NoBackoff(), 0))
@@ -62,27 +65,21 @@ class ServerTransport:
             pool.make_connection()
         except (TypeError, ValueError) as error:
             raise UnsupportedArgumentValueError(f"the URL of the server cannot be used: {error}") from error
-        return cls(pool)
+        return cls(pool, Limits.of_url(pool.connection_kwargs, timeout))
 
     def run(self, words: Words, exchange: Exchange) -> Awaitable[Reply]:
-        session = self._lanes.get().opened
+        session = self._connections.get().opened
         # Not through a coroutine of its own: what is awaited through fewer of them is resumed sooner.
-        if session is not None and session.open and not self._follows_primary:
+        if session is not None and session.open:
             return exchange(session, words)
         return self._connected(words, exchange)
 
     async def _connected(self, words: Words, exchange: Exchange) -> Reply:
-        try:
-            return await exchange(await self.session(), words)
-        except ReplyError as error:
-            if error.prefix != "READONLY" or not self._follows_primary:
-                raise
-        # The primary was demoted and the connection to it ended: Sentinel names the new one.
         return await exchange(await self.session(), words)
 
     async def session(self) -> "ServerSession":
         """The session of the running event loop, connected."""
-        return await self._lanes.get().session()
+        return await self._connections.get().session()
 
     def slot(self, key: bytes) -> int:
         return 0
@@ -91,12 +88,13 @@ class ServerTransport:
         return [self]
 
 
-class _Lane:
+class LoopConnection:
     """The one connection of an event loop, opened when it is needed and again when it was lost."""
 
-    def __init__(self, pool: ConnectionPool, address: str) -> None:
-        self._pool = SentinelPool(pool) if isinstance(pool, SentinelConnectionPool) else pool
+    def __init__(self, pool: ConnectionPool, address: str, limits: Limits) -> None:
+        self._pool = pool
         self._address = address
+        self._limits = limits
         self.opened: ServerSession | None = None
         """The latest session, lost or not."""
         self._opening = Shared(self._open)
@@ -107,19 +105,35 @@ class _Lane:
         return await self._opening.get()
 
     async def _open(self) -> "ServerSession":
+        connection: Any = cast("Any", self._pool).make_connection()
+        connection.socket_connect_timeout = self._limits.connect
+        connection.socket_timeout = self._limits.reply
+        opened = False
         try:
-            connection: AbstractConnection = cast("Any", self._pool).make_connection()
-            await cast("Any", connection).connect()
-        except (redis_errors.RedisError, OSError) as error:
+            await within(self._limits.handshake, self._connect(connection))
+            opened = True
+        except asyncio.TimeoutError:
+            raise NotAppliedError(
+                f"cannot connect to the server at {self._address} within {self._limits.handshake:g} s; check "
+                "that it runs and can be reached, or allow more time with init_rapyer(timeout=...)"
+            ) from None
+        except NETWORK_ERRORS as error:
+            if isinstance(error, redis_errors.RedisError) and _refusal(error).is_transient:
+                raise command_error(
+                    str(_refusal(error)), f"connecting to the server at {self._address}"
+                ) from None
             raise NotAppliedError(
                 f"cannot connect to the server at {self._address}: {error}; "
                 "check that it runs and that init_rapyer(redis=...) names it rightly"
             ) from error
         finally:
-            if isinstance(self._pool, SentinelPool):
-                await self._pool.leave_sentinels()
-        self.opened = ServerSession(connection, self._address)
+            if not opened:
+                await connection.disconnect(nowait=True)
+        self.opened = ServerSession(connection, self._address, self._limits.reply)
         return self.opened
+
+    async def _connect(self, connection: Any) -> None:
+        await connection.connect()
 
     async def close(self) -> None:
         await self._opening.settle()
@@ -130,14 +144,14 @@ class _Lane:
 class ServerSession:
     """One connection, with the commands under way on it."""
 
-    def __init__(self, connection: AbstractConnection, address: str) -> None:
+    def __init__(self, connection: AbstractConnection, address: str, limit: float) -> None:
         self.address = address
         self.policies: dict[str, Policy] = {}
         self.open = True
         self._connection = connection
         self._loop = asyncio.get_running_loop()
-        # The time limit is for a reply to come. redis-py's would cost a task for every write.
-        self._limit, connection.socket_timeout = connection.socket_timeout, None
+        # redis-py's time limit would cost a task for every write.
+        self._limit, connection.socket_timeout = limit, None
         self._unsent: list[bytes] = []
         self._waiting: deque[tuple[asyncio.Future[Reply], float]] = deque()
         self._work = asyncio.Event()
@@ -152,7 +166,7 @@ class ServerSession:
         idle, now = not self._waiting, self._loop.time()
         answers: list[asyncio.Future[Reply]] = [self._loop.create_future() for _ in commands]
         self._waiting.extend((answer, now) for answer in answers)
-        if self._timer is None and self._limit:
+        if self._timer is None:
             self._timer = self._loop.call_at(now + self._limit, self._check_time)
         if idle and len(packed) <= _AT_ONCE:
             try:
@@ -161,7 +175,7 @@ class ServerSession:
                 for answer in answers:
                     answer.cancel()
                 # redis-py ended the connection, whose writing was cut short, and would open another one.
-                self._lose("a task was cancelled while it wrote")
+                self.lose("a task was cancelled while it wrote")
                 raise
         else:
             self._unsent.append(packed)
@@ -169,7 +183,7 @@ class ServerSession:
         return answers
 
     async def close(self) -> None:
-        self._lose("it was closed by teardown_rapyer()")
+        self.lose("it was closed by teardown_rapyer()")
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _write(self) -> None:
@@ -183,7 +197,7 @@ class ServerSession:
         try:
             await self._connection.send_packed_command(packed, check_health=False)
         except (redis_errors.RedisError, OSError) as error:
-            self._lose(error)
+            self.lose(error)
 
     async def _read(self) -> None:
         try:
@@ -193,9 +207,9 @@ class ServerSession:
             # redis-py leaves a Sentinel's primary that says it is one no longer.
             if isinstance(error.__context__, redis_errors.ReadOnlyError):
                 self._answer(error.__context__)
-            self._lose(error)
+            self.lose(error)
         finally:
-            self._lose("the event loop ended")
+            self.lose("the event loop ended")
             await self._connection.disconnect(nowait=True)
 
     async def _reply(self) -> "Reply | redis_errors.RedisError":
@@ -216,22 +230,21 @@ class ServerSession:
         if answer.done():
             return
         if isinstance(reply, redis_errors.RedisError):
-            prefix = _PREFIXES.get(type(reply))
-            answer.set_exception(ReplyError(str(reply) if prefix is None else f"{prefix} {reply}"))
+            answer.set_exception(_refusal(reply))
         else:
             answer.set_result(reply)
 
     def _check_time(self) -> None:
         self._timer = None
-        if not self._waiting or not self._limit:
+        if not self._waiting:
             return
         due = self._waiting[0][1] + self._limit
         if due <= self._loop.time():
-            self._lose(f"no reply within {self._limit} s")
+            self.lose(f"no reply within {self._limit:g} s")
         else:
             self._timer = self._loop.call_at(due, self._check_time)
 
-    def _lose(self, reason: object) -> None:
+    def lose(self, reason: object) -> None:
         """Ends the session: what is under way fails, the next command connects anew."""
         if not self.open:
             return
@@ -252,11 +265,15 @@ class ServerSession:
         self._waiting.clear()
 
 
+def _refusal(error: redis_errors.RedisError) -> ReplyError:
+    """The error reply that redis-py made an exception of."""
+    prefix = _PREFIXES.get(type(error))
+    return ReplyError(str(error) if prefix is None else f"{prefix} {error}")
+
+
 def _address(pool: ConnectionPool) -> str:
     settings = pool.connection_kwargs
     if "path" in settings:
         return str(settings["path"])
-    if isinstance(pool, SentinelConnectionPool):
-        return f"Sentinel's {pool.service_name!r}"
     host, port = settings.get("host", "localhost"), settings.get("port", 6379)
     return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
