@@ -88,6 +88,7 @@ class _NamedConnection(LoopConnection):
         self._name = str(cast("Any", pool).service_name).encode()
         self._follows_primary: bool = cast("Any", pool).is_master
         self._server: _Address | None = None
+        self._epoch = 0
         self._asking = Shared(self._ask_again)
         self._listening: list[asyncio.Task[None]] = []
 
@@ -115,7 +116,7 @@ class _NamedConnection(LoopConnection):
 
     async def _connect(self, connection: Any) -> None:
         await super()._connect(connection)
-        self._server = connection.host, connection.port
+        self._server, self._epoch = (connection.host, connection.port), self._sentinels.epoch
         if self._follows_primary and await _is_replica(connection):
             raise RedisConnectionError(f"{connection.host}:{connection.port} is named, but is a replica")
 
@@ -124,14 +125,15 @@ class _NamedConnection(LoopConnection):
         if session is None or not session.open:
             return
         try:
-            named = await self._sentinels.get_master_address()
-        except _FailingOver as error:
-            session.lose(error)
+            answer = await self._sentinels.ask()
         except NETWORK_ERRORS as error:
             _log.debug("%s: nobody to ask for the primary: %s", self._address, error)
         else:
-            if named != self._server:
-                session.lose("{}:{} is the primary now".format(*named))
+            # A Sentinel that comes back knows less than the one that named the server.
+            if answer.epoch >= self._epoch and answer.address != self._server:
+                session.lose(
+                    "a failover is under way" if answer.address is None else "another is primary now"
+                )
         finally:
             await self._sentinels.leave(listening=True)
 
@@ -173,10 +175,6 @@ class _NamedConnection(LoopConnection):
         return message["type"] == "message" and self._name in message["data"].split()
 
 
-class _FailingOver(MasterNotFoundError):
-    """The primary is about to be superseded: what it still acknowledges may be lost."""
-
-
 class _Answer(NamedTuple):
     """What one Sentinel says. Of two, the one with the newer configuration is right."""
 
@@ -192,6 +190,9 @@ class _Sentinels(SentinelConnectionPool):
 
     The user's asks over connections that belong to the event loop which asked first.
     """
+
+    epoch = 0
+    """The configuration that the primary was last named by."""
 
     def __init__(self, pool: SentinelConnectionPool, asking: Limits) -> None:
         given: Any = pool
@@ -227,7 +228,20 @@ class _Sentinels(SentinelConnectionPool):
         """The primary.
 
         Raises:
-            MasterNotFoundError: no Sentinel names one.
+            MasterNotFoundError: no Sentinel names one, or it is about to be superseded: what it acknowledged
+                now might be lost.
+        """
+        answer = await self.ask()
+        self.epoch = answer.epoch
+        if answer.address is None:
+            raise MasterNotFoundError("a replica is about to take over")
+        return answer.address
+
+    async def ask(self) -> _Answer:
+        """What the Sentinel with the newest configuration says.
+
+        Raises:
+            MasterNotFoundError: none of them says anything.
         """
         asking = {asyncio.create_task(self._ask(sentinel)) for sentinel in self.clients}
         answers: list[_Answer] = []
@@ -248,10 +262,7 @@ class _Sentinels(SentinelConnectionPool):
             await cancelled(asking)
         if not answers:
             raise MasterNotFoundError(f"no Sentinel names a primary: {'; '.join(failures)}")
-        newest = max(answers, key=lambda answer: (answer.epoch, answer.under_way))
-        if newest.address is None:
-            raise _FailingOver("a replica is about to take over")
-        return newest.address
+        return max(answers, key=lambda answer: (answer.epoch, answer.under_way))
 
     async def leave(self, *, listening: bool = False) -> None:
         """Closes the connections to the Sentinels; with `listening` only those that nothing is heard on."""
