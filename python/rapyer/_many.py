@@ -1,6 +1,7 @@
 """Many documents of one model: finding, loading, inserting and deleting them."""
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 from rapyer._connection import Word, scan, slot
 from rapyer._stored import Stored
 from rapyer._transaction import current, transaction_of
-from rapyer.errors import KeyNotFound, StaleModelError, failure_of_parts
+from rapyer.errors import KeyNotFound, StaleModelError, WrongKeyTypeError, failure_of_parts
 from rapyer.query import Condition
 
 if TYPE_CHECKING:
@@ -20,19 +21,50 @@ __all__ = ["delete_all", "delete_matching", "find", "insert", "load", "pages"]
 _M = TypeVar("_M", bound="AtomicRedisModel")
 
 _PAGE: Final = 500
+_log: Final = logging.getLogger("rapyer")
 
 
-async def pages(model: "type[AtomicRedisModel]", most: int | None = None) -> AsyncIterator[list[str]]:
-    """The keys of all documents of a model, each once."""
+class Strangers:
+    """Keys under a model's prefix that hold no document: skipped, counted, and reported in one log line."""
+
+    def __init__(self, model: "type[AtomicRedisModel]") -> None:
+        self._model = model
+        self._count = 0
+        self._first = ""
+
+    def add(self, key: bytes | str, reason: object) -> None:
+        self._first = self._first or f"{key!r}: {reason}"
+        self._count += 1
+
+    def report(self) -> None:
+        if self._count:
+            _log.warning(
+                "%d keys under the prefix of %s hold no document of rapyer's and were skipped, such as %s",
+                self._count,
+                self._model.__name__,
+                self._first,
+            )
+
+
+async def pages(
+    model: "type[AtomicRedisModel]", most: int | None = None, strangers: Strangers | None = None
+) -> AsyncIterator[list[str]]:
+    """The keys of all documents of a model, each once; those that are no text count as strangers."""
+    skipped = strangers or Strangers(model)
     pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", f"{model.class_key_initials()}:") + "*"
     page: list[str] = []
     async for key in scan(model._route(), pattern):
-        page.append(key.decode())
+        try:
+            page.append(key.decode())
+        except UnicodeDecodeError as error:
+            skipped.add(key, error)
         if len(page) == min(_PAGE, most or _PAGE):
             yield page
             page = []
     if page:
         yield page
+    if strangers is None:
+        skipped.report()
 
 
 async def load(model: type[_M], keys: list[str], skip_missing: bool, *, refresh: bool = True) -> list[_M]:
@@ -48,22 +80,44 @@ async def load(model: type[_M], keys: list[str], skip_missing: bool, *, refresh:
     return [one for one in loaded if one is not None]
 
 
+async def _load_documents(
+    model: type[_M], keys: list[str], strangers: Strangers, *, refresh: bool = True
+) -> list[_M]:
+    """The models under some keys that were not named by anybody: what is no document is skipped."""
+    try:
+        return await load(model, keys, skip_missing=True, refresh=refresh)
+    except WrongKeyTypeError:
+        pass
+    ones = (load(model, [key], skip_missing=True, refresh=refresh) for key in keys)
+    found: list[_M] = []
+    for key, one in zip(keys, await asyncio.gather(*ones, return_exceptions=True), strict=True):
+        if isinstance(one, WrongKeyTypeError):
+            strangers.add(key, one)
+        elif isinstance(one, BaseException):
+            raise one
+        else:
+            found += one
+    return found
+
+
 async def find(model: type[_M], condition: Condition | None, most: int | None) -> list[_M]:
     """The models of a class that fulfil a condition, at most so many. Only these are refreshed."""
     found: list[_M] = []
-    async for page in pages(model, most if condition is None else None):
+    strangers = Strangers(model)
+    async for page in pages(model, most if condition is None else None, strangers):
         left = None if most is None else most - len(found)
         if left == 0:
             break
         if condition is None:
-            found += await load(model, page[:left], skip_missing=True)
+            found += await _load_documents(model, page[:left], strangers)
             continue
-        seen = await load(model, page, skip_missing=True, refresh=False)
+        seen = await _load_documents(model, page, strangers, refresh=False)
         fitting = [str(one.key) for one in seen if condition.holds(one)][:left]
         if fitting:
             # They may have changed since.
-            read = await load(model, fitting, skip_missing=True)
+            read = await _load_documents(model, fitting, strangers)
             found += [one for one in read if condition.holds(one)]
+    strangers.report()
     return found
 
 
@@ -106,8 +160,9 @@ async def delete_all(model: "type[AtomicRedisModel]", keys: Sequence[str]) -> in
 async def delete_matching(model: "type[AtomicRedisModel]", condition: Condition) -> int:
     """Removes the documents of a model that fulfil a condition when they are removed; how many."""
     deleted = 0
-    async for page in pages(model):
-        seen = await load(model, page, skip_missing=True, refresh=False)
+    strangers = Strangers(model)
+    async for page in pages(model, strangers=strangers):
+        seen = await _load_documents(model, page, strangers, refresh=False)
         fitting = [one for one in seen if condition.holds(one)]
         if (transaction := current()) is not None:
             for operation in (operation for one in fitting for operation in _deletion(one)):
@@ -115,6 +170,7 @@ async def delete_matching(model: "type[AtomicRedisModel]", condition: Condition)
             deleted += len(fitting)
         else:
             deleted += sum(await asyncio.gather(*(_delete(one, condition) for one in fitting)))
+    strangers.report()
     return deleted
 
 
@@ -128,11 +184,12 @@ async def _delete(model: "AtomicRedisModel", condition: Condition) -> bool:
         words = [word for operation in _deletion(model) for word in (len(operation), *operation)]
         try:
             await model._execute("MODEL.EXEC", 1, model.key, *words)
-        except KeyNotFound:
+        except (KeyNotFound, WrongKeyTypeError):
             return False
         except StaleModelError:
             # Somebody has changed it meanwhile: whether it still fulfils the condition is to be seen.
-            now = await load(type(model), [model.key], skip_missing=True, refresh=False)
+            strangers = Strangers(type(model))
+            now = await _load_documents(type(model), [model.key], strangers, refresh=False)
             if not now or not condition.holds(now[0]):
                 return False
             (model,) = now
