@@ -99,6 +99,7 @@ class ClusterTransport:
     async def _run_in(self, slot: int, words: Words, exchange: Exchange) -> Reply:
         """Runs a command whose keys are in one slot, wherever that is now."""
         layout, ahead = self._layouts.get(), pauses(self._limits.retry)
+        keys = len(words) - 1 if words[0] in _JOINS else 1
         named: _Address | None = None
         asking = False
         while True:
@@ -113,11 +114,9 @@ class ClusterTransport:
                 named, asking = self._named_by(error), error.prefix == "ASK"
                 if named is None and not error.is_transient:
                     raise
-                if error.prefix == "TRYAGAIN" and words[0] in _JOINS and len(words) > 2:
+                if error.prefix == "TRYAGAIN" and keys > 1:
                     # Some keys have left already. Each by itself is where its node says.
-                    return await self._run_in_parts(
-                        [[place] for place in range(len(words) - 1)], words, exchange
-                    )
+                    return await self._run_in_parts([[key] for key in range(keys)], words, exchange)
                 if error.prefix not in ("ASK", "TRYAGAIN"):
                     layout.forget(owners)
                 moving = named is not None or error.prefix == "TRYAGAIN"
