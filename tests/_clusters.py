@@ -88,6 +88,17 @@ class Cluster:
                     return node
         raise LookupError(f"nobody has slot {slot}")
 
+    def other_primaries(self, primary: Node) -> list[Node]:
+        """Those that are primaries now: on a slow machine a replica takes over without being asked."""
+        return [node for node in self.nodes if node is not primary and node.role() == "master"]
+
+    def replica_of(self, primary: Node) -> Node:
+        for node in self.nodes:
+            facts = node.client.info("replication")
+            if facts["role"] == "slave" and int(facts["master_port"]) == primary.server.port:
+                return node
+        raise LookupError(f"nobody follows {primary.address}")
+
     def promote(self, replica: Node) -> None:
         """Has a replica take over in order; asked again, since primaries do not vote twice in a moment."""
         asked = 0.0
@@ -125,7 +136,7 @@ class Move:
     def __init__(self, cluster: Cluster, key: str, chance: random.Random | None = None) -> None:
         self.slot = int(cluster.nodes[0]("CLUSTER", "KEYSLOT", key))
         self.source = cluster.owner(key)
-        others = [node for node in cluster.primaries if node is not self.source]
+        others = cluster.other_primaries(self.source)
         self.target = others[0] if chance is None else chance.choice(others)
 
     def begin(self) -> None:
