@@ -4,7 +4,7 @@ MODULE := $(or $(CARGO_TARGET_DIR),target)/release/librapyer.so
 export RAPYER_MODULE ?= $(abspath $(MODULE))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check bench counts docs image build extension module servers clean
+.PHONY: help demo test soak check bench counts docs notices image build extension module servers clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ counts: extension module ## Instructions of each command against benchmarks/inst
 
 docs: extension ## Writes docs/commands.md anew from the command table
 	$(BIN)/python scripts/reference.py
+
+notices: .venv/ready ## Writes THIRD-PARTY-NOTICES anew from the crates that are linked in
+	$(BIN)/python scripts/notices.py
 
 image: ## The images rapyer-native:redis and rapyer-native:valkey
 	docker build --force-rm --file docker/Dockerfile --target redis --tag rapyer-native:redis .

@@ -40,6 +40,9 @@ Settings = Mapping[str, Any]
 
 IN_WHEEL = Path("python", "rapyer", "_module", "librapyer.so")
 
+# Source distributions do not say which files are programs, and cargo starts this one.
+Path(".cargo", "rustc").chmod(0o755)
+
 
 def get_requires_for_build_wheel(config_settings: Settings | None = None) -> list[str]:
     """What maturin asks for and, unless the machine names its own, the libclang that bindgen reads C with."""

@@ -11,6 +11,7 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HealthcheckWaitStrategy
 
 from _containers import PASSWORD, Store, running
+from _servers import ROOT
 
 pytestmark = pytest.mark.shipping
 
@@ -45,6 +46,17 @@ def test_a_container_that_answers_nothing_is_not_healthy(store: Store) -> None:
 def test_the_server_does_not_run_as_root(store: Store) -> None:
     assert store.run("stat", "--format", "%u", "/proc/1") == "999\n"
     assert store.run("id", "--user") == "999\n"
+
+
+def test_the_image_carries_the_licences_of_what_is_linked_in(store: Store) -> None:
+    for name in ("LICENSE", "THIRD-PARTY-NOTICES"):
+        own = (ROOT / name).read_text(encoding="utf-8")
+        assert store.run("cat", f"/usr/share/doc/rapyer-native/{name}") == own
+
+
+def test_the_module_does_not_tell_where_it_was_built(store: Store) -> None:
+    module = store.container.exec(["cat", "/usr/lib/rapyer/librapyer.so"]).output
+    assert [place for place in (b"/source", b"/usr/local/", b"registry/src") if place in module] == []
 
 
 def test_the_password_is_asked_for_and_works(store: Store) -> None:

@@ -13,7 +13,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from _servers import Server, find
+from _servers import MODULE, ROOT, Server, find
+from rapyer import _native
 
 pytestmark = pytest.mark.shipping
 
@@ -64,6 +65,40 @@ def test_the_wheel_carries_the_extension_and_the_module_once(wheel: Path) -> Non
     assert sorted(libraries) == ["rapyer/_module/librapyer.so", "rapyer/_native.abi3.so"]
 
 
+def test_the_wheel_carries_its_own_licence_and_those_of_what_is_linked_in(wheel: Path, source: Path) -> None:
+    with ZipFile(wheel) as packed:
+        (folder,) = {name.split("/")[0] for name in packed.namelist() if ".dist-info/" in name}
+        for name in ("LICENSE", "THIRD-PARTY-NOTICES"):
+            assert packed.read(f"{folder}/licenses/{name}") == (source / name).read_bytes()
+        metadata = packed.read(f"{folder}/METADATA").decode()
+    assert "License-File: THIRD-PARTY-NOTICES" in metadata
+
+
+def test_nothing_in_the_wheel_tells_where_it_was_built(wheel: Path, source: Path, tmp_path: Path) -> None:
+    with ZipFile(wheel) as packed:
+        packed.extractall(tmp_path)
+    telling = {*build_paths(), str(source), str(source.parent)}
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert [place for place in telling if place.encode() in content] == [], path.name
+
+
+def test_the_libraries_built_here_do_not_tell_where() -> None:
+    for library in (MODULE, Path(_native.__file__)):
+        content = library.read_bytes()
+        assert [place for place in build_paths() if place.encode() in content] == [], library
+
+
+def build_paths() -> set[str]:
+    """Where this machine keeps sources, and what the folders of registries are called on any."""
+    home = Path.home()
+    cargo = os.environ.get("CARGO_HOME", str(home / ".cargo"))
+    rustup = os.environ.get("RUSTUP_HOME", str(home / ".rustup"))
+    sysroot = output("rustc", "--print", "sysroot").strip()
+    return {cargo, rustup, sysroot, str(ROOT), f"{home}/", "registry/src", "index.crates.io"}
+
+
 def test_building_leaves_nothing_in_the_source(wheel: Path, source: Path) -> None:
     untracked = ["git", "-C", str(source), "ls-files", "--others"]
 
@@ -104,6 +139,12 @@ def test_the_source_distribution_holds_everything_the_build_needs(source: Path, 
     with tarfile.open(archive) as packed:
         packed.extractall(tmp_path)
     unpacked = tmp_path / archive.name.removesuffix(".tar.gz")
+    subprocess.run(
+        [sys.executable, "-c", "import backend"],
+        cwd=unpacked,
+        env=os.environ | {"PYTHONPATH": "build_backend"},
+        check=True,
+    )
     metadata = json.loads(
         output(
             "cargo",
@@ -118,3 +159,5 @@ def test_the_source_distribution_holds_everything_the_build_needs(source: Path, 
 
     assert {package["name"] for package in metadata["packages"]} >= {"rapyer-module", "rapyer-native"}
     assert (unpacked / "build_backend" / "backend.py").is_file()
+    assert (unpacked / "THIRD-PARTY-NOTICES").is_file()
+    assert os.access(unpacked / ".cargo" / "rustc", os.X_OK)
