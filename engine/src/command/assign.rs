@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::json::{self, Kind};
 use crate::node::{Edit, Node};
-use crate::path::{Path, Step};
+use crate::path::{Name, Path, Step};
 use crate::{Draft, Error};
 
 /// Sets the value at a path, which may be that of a new member, unless `NX` or `XX` forbids it; whether it did.
@@ -92,39 +92,55 @@ fn none_can_fail(document: &Draft<'_>, assignments: &[(Path, Cow<'_, [u8]>)]) ->
 
 /// Merges a patch of RFC 7396 into the value at a path, all of it or nothing.
 pub(super) fn merge(document: &mut Draft<'_>, at: &Path, patch: &[u8]) -> Result<(), Error> {
-    let (mut assignments, mut removals) = (Vec::new(), Vec::new());
-    plan(document.root().find(at.steps()), at, patch, &mut assignments, &mut removals);
-    if assignments.is_empty() && removals.is_empty() {
-        return Ok(());
+    let target = document.root().find(at.steps()).map(Node::kind);
+    if target != Some(Kind::Object) || json::kind(patch) != Kind::Object {
+        return assign(document, at, &without_nulls(patch), None).map(drop);
     }
-    assign_all(document, &assignments)?;
-    // What is removed was there before, in no value that was set: this cannot fail.
-    removals.iter().try_for_each(|place| remove(document, place).map(drop))
+    let mut steps = at.steps().to_vec();
+    let mut all = |document: &mut Draft<'_>| merge_members(document, &mut steps, patch, 0).map(drop);
+    // What is added is bytes of the patch; nothing but the want of room for them can fail.
+    if patch.len() <= document.room().bytes { all(document) } else { document.edit_or_restore(all) }
 }
 
-/// What a patch sets and removes in a value: where both are objects, their members; else the value as a whole.
-fn plan<'p>(
-    target: Option<Node<'_>>,
-    at: &Path,
-    patch: &'p [u8],
-    assignments: &mut Vec<(Path, Cow<'p, [u8]>)>,
-    removals: &mut Vec<Path>,
-) {
-    let target = target.filter(|node| node.kind() == Kind::Object);
-    let Some(target) = target.filter(|_| json::kind(patch) == Kind::Object) else {
-        assignments.push((at.clone(), without_nulls(patch)));
-        return;
-    };
-    for member in json::members(patch, 0) {
-        let name = Step::Name(patch[member.name].into());
-        let (value, found) = (&patch[member.value], target.find(std::slice::from_ref(&name)));
-        let place = at.clone().join(name);
-        if json::kind(value) != Kind::Null {
-            plan(found, &place, value, assignments, removals);
-        } else if found.is_some() {
-            removals.push(place);
+/// Merges the object of a patch at `at` into the object that `steps` lead to: where it ends in the patch. No deeper than
+/// a document.
+fn merge_members(
+    document: &mut Draft<'_>,
+    steps: &mut Vec<Step>,
+    patch: &[u8],
+    at: usize,
+) -> Result<usize, Error> {
+    let mut at = at + 1;
+    while patch[at] != b'}' {
+        let value = json::skip(patch, at) + 1;
+        let name = Name::from_slice(&patch[at..value - 1]);
+        steps.push(Step::Name(name.clone()));
+        match patch[value] {
+            b'n' => {
+                document.edit(steps, |_| Ok(((), Some(Edit::Remove))))?;
+                steps.pop();
+                at = value + b"null".len();
+            }
+            b'{' if document.root().find(steps).map(Node::kind) == Some(Kind::Object) => {
+                at = merge_members(document, steps, patch, value)?;
+                steps.pop();
+            }
+            b'{' => {
+                let mut made = Vec::new();
+                at = push_without_nulls(patch, value, &mut made);
+                steps.pop();
+                document.edit(steps, |_| Ok(((), Some(Edit::Put { name: &name, value: &made }))))?;
+            }
+            _ => {
+                at = json::skip(patch, value);
+                steps.pop();
+                let value = &patch[value..at];
+                document.edit(steps, |_| Ok(((), Some(Edit::Put { name: &name, value }))))?;
+            }
         }
+        at += usize::from(patch[at] == b',');
     }
+    Ok(at + 1)
 }
 
 /// A patch as the value it makes where there was none: without the members that are null.
