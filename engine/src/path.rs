@@ -13,7 +13,10 @@ use crate::json::{self, MAX_DEPTH};
 const MAX_INDEX: i64 = (1 << 53) - 1;
 
 /// A member's name as canonical text has it, quotes and escapes included, so that finding it is comparing bytes.
-pub(crate) type Name = SmallVec<[u8; 24]>;
+pub(crate) type Name = SmallVec<[u8; INLINE]>;
+
+/// A name of this length, quotes included, needs no allocation.
+const INLINE: usize = 24;
 
 /// One step from a value to one inside it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -97,6 +100,19 @@ fn continues_name(byte: u8) -> bool {
     starts_name(byte) || byte.is_ascii_digit()
 }
 
+/// A name that needs no escapes, in quotes.
+fn quoted(name: &[u8]) -> Name {
+    let mut quoted = [b'"'; INLINE];
+    let len = name.len() + 2;
+    match quoted.get_mut(1..len - 1) {
+        Some(inside) if len <= INLINE => {
+            inside.copy_from_slice(name);
+            Name::from_buf_and_len(quoted, len)
+        }
+        _ => Name::from_vec([b"\"", name, b"\""].concat()),
+    }
+}
+
 struct Parser<'a> {
     text: &'a [u8],
     at: usize,
@@ -123,7 +139,9 @@ impl Parser<'_> {
     }
 
     fn path(mut self) -> Result<Path, Error> {
-        if let Err(error) = std::str::from_utf8(self.text) {
+        if !self.text.is_ascii()
+            && let Err(error) = std::str::from_utf8(self.text)
+        {
             return Err(self.bad_at(error.valid_up_to(), "invalid UTF-8"));
         }
         if self.peek() != Some(b'$') {
@@ -158,10 +176,7 @@ impl Parser<'_> {
         while self.peek().is_some_and(continues_name) {
             self.at += 1;
         }
-        let mut name = Name::from_slice(b"\"");
-        name.extend_from_slice(&self.text[start..self.at]);
-        name.push(b'"');
-        Ok(name)
+        Ok(quoted(&self.text[start..self.at]))
     }
 
     fn bracketed(&mut self) -> Result<Step, Error> {

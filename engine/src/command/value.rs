@@ -8,6 +8,7 @@ use super::condition::{self, Condition};
 use super::document::put;
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, NX, PATH, XX};
 use crate::host::Effect;
+use crate::limits::Bound;
 use crate::node::Node;
 use crate::path::Path;
 use crate::{Error, Groups};
@@ -101,28 +102,37 @@ fn get(call: &mut Call<'_>) -> Result<(), Error> {
         call.reply.null();
         return Ok(());
     };
-    let root = document.root();
-    // Found first: the same value may be asked for many times.
-    let found: SmallVec<[Option<Node<'_>>; 1]> = match paths.as_slice() {
-        [] => SmallVec::from_elem(Some(root), 1),
-        paths => paths.iter().map(|path| root.find(path.steps())).collect(),
-    };
-    bound.check(found.iter().flatten().map(|node| node.len()).sum())?;
-    if found.len() > 1 {
-        call.reply.array(found.len());
-    }
-    for node in &found {
-        match node {
-            Some(node) => call.reply.bulk(&node.text()),
-            None => call.reply.null(),
+    let (root, header) = (document.root(), document.header());
+    let found = match paths.as_slice() {
+        [] => reply_one(call.reply, bound, Some(root))?,
+        [path] => reply_one(call.reply, bound, root.find(path.steps()))?,
+        paths => {
+            // Found first: the same value may be asked for many times.
+            let found: Vec<_> = paths.iter().map(|path| root.find(path.steps())).collect();
+            bound.check(found.iter().flatten().map(|node| node.len()).sum())?;
+            call.reply.array(found.len());
+            found.iter().for_each(|node| reply_node(call.reply, *node));
+            found.iter().any(Option::is_some)
         }
-    }
-    let read = found.iter().any(Option::is_some).then(|| document.header());
-    drop(found);
-    if let Some(header) = read {
+    };
+    if found {
         call.touch(key, Effect::Read, header);
     }
     Ok(())
+}
+
+/// Answers a value, or that there is none, unless it is too long for a reply; whether there is one.
+fn reply_one(reply: &mut dyn crate::Reply, bound: Bound, node: Option<Node<'_>>) -> Result<bool, Error> {
+    bound.check(node.map_or(0, Node::len))?;
+    reply_node(reply, node);
+    Ok(node.is_some())
+}
+
+fn reply_node(reply: &mut dyn crate::Reply, node: Option<Node<'_>>) {
+    match node {
+        Some(node) => reply.bulk(&node.text()),
+        None => reply.null(),
+    }
 }
 
 pub(super) static UPDATE: Command = Command {

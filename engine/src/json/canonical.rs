@@ -19,6 +19,9 @@ pub const MAX_DIGITS: usize = 4300;
 /// Beyond this many digits before its point a number may be too large for a double.
 const SAFE_FLOAT_DIGITS: usize = 308;
 
+/// Up to so many names of an object are compared with each other one by one, which is faster than sorting them.
+const FEW: usize = 16;
+
 const NOT_A_NUMBER: &str = "NaN and Infinity are not JSON, send them as strings: found one";
 
 /// Validates `text` and makes it canonical; borrowed when it is so already, but for white space around it.
@@ -222,10 +225,13 @@ impl Pass<'_> {
             return Ok(());
         }
         // Fingerprints of names, and where in the canonical text their members start.
-        let mut names = SmallVec::<[(u64, usize); 16]>::new();
+        let mut names = SmallVec::<[(u64, usize); FEW]>::new();
+        let mut repeats = false;
         loop {
             let start = self.written();
-            names.push((self.name()?, start));
+            let name = self.name()?;
+            repeats |= names.len() < FEW && names.iter().any(|(other, _)| *other == name);
+            names.push((name, start));
             self.space();
             if self.peek() != Some(b':') {
                 return Err(self.bad("expected ':'"));
@@ -237,9 +243,11 @@ impl Pass<'_> {
                 break;
             }
         }
-        names.sort_unstable();
-        if names.windows(2).any(|pair| pair[0].0 == pair[1].0) {
-            self.keep_last_members(&names);
+        if names.len() > FEW || repeats {
+            names.sort_unstable();
+            if names.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+                self.keep_last_members(&names);
+            }
         }
         Ok(())
     }
@@ -345,7 +353,7 @@ fn fingerprint(name: &[u8]) -> u64 {
         print = mix(print, u64::from_le_bytes(*word));
         rest = tail;
     }
-    rest.iter().fold(print, |print, byte| mix(print, u64::from(*byte)))
+    mix(print, rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)))
 }
 
 #[cfg(test)]
