@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use smallvec::SmallVec;
+
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
 use crate::arithmetic::{Operator, calculate, double, is_number, printed};
 use crate::container::fits;
@@ -59,7 +61,9 @@ fn incrby(call: &mut Call<'_>) -> Result<(), Error> {
         if crosses(&least, Ordering::Less) || crosses(&most, Ordering::Greater) {
             return Ok((None, None));
         }
-        Ok((Some(sum.clone()), Some(Edit::Set(sum.into_bytes().into()))))
+        // The reply's copy: on the stack, as most sums are short.
+        let reply = SmallVec::<[u8; 32]>::from_slice(sum.as_bytes());
+        Ok((Some(reply), Some(Edit::Set(sum.into_bytes().into()))))
     })?;
     let Some(sum) = sum.ok_or_else(|| Error::no_path(&path))? else {
         call.reply.null();
@@ -67,7 +71,7 @@ fn incrby(call: &mut Call<'_>) -> Result<(), Error> {
     };
     let header = document.header();
     call.touch(key, Effect::Changed, header);
-    call.reply.bulk(sum.as_bytes());
+    call.reply.bulk(&sum);
     Ok(())
 }
 
