@@ -111,7 +111,9 @@ fn get(call: &mut Call<'_>) -> Result<(), Error> {
             let found: Vec<_> = paths.iter().map(|path| root.find(path.steps())).collect();
             bound.check(found.iter().flatten().map(|node| node.len()).sum())?;
             call.reply.array(found.len());
-            found.iter().for_each(|node| reply_node(call.reply, *node));
+            for node in &found {
+                reply_node(call.reply, *node);
+            }
             found.iter().any(Option::is_some)
         }
     };
