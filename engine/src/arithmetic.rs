@@ -34,7 +34,7 @@ pub(crate) fn calculate(left: &[u8], operator: Operator, right: &[u8]) -> Result
         && let (Some(left), Some(right)) = (integer::parse(left), integer::parse(right))
         && let Some(sum) = left.checked_add(right)
     {
-        return Ok(sum.to_string());
+        return Ok(itoa::Buffer::new().format(sum).to_owned());
     }
     if json::kind(left) == Kind::Integer && json::kind(right) == Kind::Integer {
         return combine_integers(&whole(left)?, operator, &whole(right)?);

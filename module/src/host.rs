@@ -3,7 +3,6 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ffi::CStr;
-use std::io::Write as _;
 use std::ptr;
 use std::rc::Rc;
 
@@ -196,13 +195,14 @@ impl<'c> Server<'c> {
         if changes {
             let mut header: SmallVec<[u8; 96]> = SmallVec::new();
             header.extend_from_slice(names::word(self.row));
-            // Writing to memory does not fail.
-            let _ = write!(header, " {}", done.now);
+            header.push(b' ');
+            header.extend_from_slice(itoa::Buffer::new().format(done.now).as_bytes());
             if let Some(lease_time) = self.lease_time {
-                let _ = write!(header, ",{lease_time}");
+                header.push(b',');
+                header.extend_from_slice(itoa::Buffer::new().format(lease_time).as_bytes());
             }
             header.push(b' ');
-            done.write_deadlines(&mut header);
+            done.add_deadlines(&mut header);
             let header = Text::new(&header);
             let words: SmallVec<[Word<'_>; 8]> =
                 std::iter::once(header.word()).chain(self.words.iter().copied()).collect();

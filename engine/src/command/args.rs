@@ -1,6 +1,8 @@
 //! How a row declares its arguments, and how a command takes them.
 
 use std::borrow::Cow;
+
+use smallvec::SmallVec;
 use std::ops::{Range, RangeInclusive};
 
 use super::Command;
@@ -135,6 +137,9 @@ impl Command {
     }
 }
 
+/// Values of a call; the few that most have need no allocation.
+pub(super) type Values<'a> = SmallVec<[Cow<'a, [u8]>; 2]>;
+
 /// The arguments of one call, taken one by one.
 #[derive(Clone, Copy, Debug)]
 pub struct Args<'a> {
@@ -195,7 +200,21 @@ impl<'a> Args<'a> {
 
     /// The next word as canonical JSON that will stand inside `above` containers.
     pub(super) fn json(&mut self, above: usize) -> Result<Cow<'a, [u8]>, Error> {
-        json::canonical_within(self.word()?, above, &self.limits)
+        let word = self.word()?;
+        if integer::parse(word).is_some() {
+            return Ok(word.into());
+        }
+        json::canonical_within(word, above, &self.limits)
+    }
+
+    /// One word or more, up to an option of `command`, as canonical JSON that will stand inside `above` containers.
+    pub(super) fn values(&mut self, command: &Command, above: usize) -> Result<Values<'a>, Error> {
+        let mut values = Values::new();
+        values.push(self.json(above)?);
+        while let Some(value) = self.optional_json(command, above)? {
+            values.push(value);
+        }
+        Ok(values)
     }
 
     /// The next word if it is not an option of `command`, as canonical JSON.

@@ -43,10 +43,7 @@ pub(super) static APPEND: Command = Command {
 fn append(call: &mut Call<'_>) -> Result<(), Error> {
     let key = call.args.word()?;
     let path = call.args.path()?;
-    let mut values = vec![call.args.json(path.depth() + 1)?];
-    while let Some(value) = call.args.optional_json(&APPEND, path.depth() + 1)? {
-        values.push(value);
-    }
+    let mut values = call.args.values(&APPEND, path.depth() + 1)?;
     let (mut most, mut unique, mut bytes) = (None, false, false);
     while let Some(option) = call.option()? {
         match option {
@@ -149,10 +146,7 @@ fn insert(call: &mut Call<'_>) -> Result<(), Error> {
     let key = call.args.word()?;
     let path = call.args.path()?;
     let index = call.args.integer(i64::MIN..=i64::MAX, INDEX)?;
-    let mut values = vec![call.args.json(path.depth() + 1)?];
-    while let Some(value) = call.args.optional_json(&INSERT, path.depth() + 1)? {
-        values.push(value);
-    }
+    let values = call.args.values(&INSERT, path.depth() + 1)?;
     call.end()?;
     let mut document = call.edit(key)?;
     let length = array_at(&document, &path)?.items();

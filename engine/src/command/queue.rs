@@ -140,10 +140,7 @@ pub(super) static UNPUSH: Command = Command {
     run: |call| {
         let key = call.args.word()?;
         let path = call.args.path()?;
-        let mut values = vec![call.args.json(0)?];
-        while let Some(value) = call.args.optional_json(&UNPUSH, 0)? {
-            values.push(value);
-        }
+        let values = call.args.values(&UNPUSH, 0)?;
         call.end()?;
         let mut document = call.edit_indexed(key, &path, By::Paired)?;
         let sought: Normals<'_> = values.iter().map(|value| json::normal(value)).collect();

@@ -1,7 +1,5 @@
 //! The deadlines a primary sends along with a replicated command, written and read here only.
 
-use std::io;
-
 use crate::host::{Deadline, Done, Effect};
 use crate::{Error, Time, lifetime};
 
@@ -28,17 +26,18 @@ impl Replayed {
 }
 
 impl Done<'_> {
-    /// Writes one word a touched key, with commas between: milliseconds since the epoch, `-` for unchanged, `none`
-    /// for no deadline any more.
-    pub fn write_deadlines(&self, out: &mut impl io::Write) {
+    /// Adds one word a touched key, with commas between: milliseconds since the epoch, `-` for unchanged, `none` for no
+    /// deadline any more.
+    pub fn add_deadlines(&self, text: &mut impl Extend<u8>) {
         for (at, touched) in self.touched.iter().enumerate() {
-            let comma = if at == 0 { "" } else { "," };
-            // The callers write to memory, which does not fail.
-            let _ = match touched.deadline {
-                Deadline::Keep => write!(out, "{comma}-"),
-                Deadline::Clear => write!(out, "{comma}none"),
-                Deadline::Move { to, .. } => write!(out, "{comma}{to}"),
-            };
+            if at > 0 {
+                text.extend([b',']);
+            }
+            match touched.deadline {
+                Deadline::Keep => text.extend([b'-']),
+                Deadline::Clear => text.extend(*b"none"),
+                Deadline::Move { to, .. } => text.extend(itoa::Buffer::new().format(to).bytes()),
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
+use super::args::Values;
 use super::container::{array_at, cut_all};
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
 use crate::host::Effect;
@@ -34,10 +35,7 @@ pub(super) static ADD: Command = Command {
 fn add(call: &mut Call<'_>) -> Result<(), Error> {
     let key = call.args.word()?;
     let path = call.args.path()?;
-    let mut values = vec![call.args.json(path.depth() + 1)?];
-    while let Some(value) = call.args.optional_json(&ADD, path.depth() + 1)? {
-        values.push(value);
-    }
+    let mut values = call.args.values(&ADD, path.depth() + 1)?;
     let strict = strict(call)?;
     let mut document = call.edit_indexed(key, &path, By::Value)?;
     let set = array_at(&document, &path)?;
@@ -67,7 +65,7 @@ fn strict(call: &mut Call<'_>) -> Result<bool, Error> {
 }
 
 /// Leaves the values that are new to an array, each once.
-pub(super) fn retain_new(array: Node<'_>, values: &mut Vec<Cow<'_, [u8]>>) {
+pub(super) fn retain_new(array: Node<'_>, values: &mut Values<'_>) {
     let sought: Normals<'static> =
         values.iter().map(|value| json::normal(value).into_owned().into()).collect();
     let mut known = array.held(By::Value, &sought);
@@ -94,10 +92,7 @@ pub(super) static DISCARD: Command = Command {
 fn discard(call: &mut Call<'_>) -> Result<(), Error> {
     let key = call.args.word()?;
     let path = call.args.path()?;
-    let mut values = vec![call.args.json(0)?];
-    while let Some(value) = call.args.optional_json(&DISCARD, 0)? {
-        values.push(value);
-    }
+    let values = call.args.values(&DISCARD, 0)?;
     let strict = strict(call)?;
     let mut document = call.edit_indexed(key, &path, By::Value)?;
     let sought: Normals<'_> = values.iter().map(|value| json::normal(value)).collect();

@@ -258,7 +258,7 @@ impl Iterator for Members<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let start = self.next.take()?;
-        let name = start..skip(self.text, start);
+        let name = start..skip_string(self.text, start);
         let value = after(self.text, name.end, b':')?;
         let value = value..skip(self.text, value);
         self.next = after(self.text, value.end, b',');
