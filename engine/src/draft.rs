@@ -31,6 +31,10 @@ impl<'d> Draft<'d> {
         steps: &[Step],
         look: impl FnMut(Node<'_>) -> Result<(T, Option<Edit<'e>>), Error>,
     ) -> Result<Option<T>, Error> {
+        // The edits before this one may have made it large: then each of those to come would cost its size.
+        if !steps.is_empty() {
+            self.document.break_up();
+        }
         self.document.edit(steps, self.bound, look)
     }
 
@@ -76,5 +80,25 @@ impl Deref for Draft<'_> {
 impl DerefMut for Draft<'_> {
     fn deref_mut(&mut self) -> &mut Document {
         self.document
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limits;
+    use crate::limits::Limit;
+
+    #[test]
+    fn a_document_that_grows_under_many_edits_is_broken_up_on_the_way() {
+        let mut document = Document::new(br#"{"members":{},"list":[]}"#, 1).unwrap();
+        let mut draft = Draft::new(&mut document, Limits::TOP.bound(Limit::Document));
+        let steps = [Step::Name(br#""members""#[..].into())];
+        for number in 0..2_000 {
+            let name = format!("\"member {number}\"").into_bytes().into();
+            draft.edit(&steps, |_| Ok(((), Some(Edit::Put { name: &name, value: b"1" })))).unwrap().unwrap();
+        }
+        assert!(!document.is_unbroken());
+        document.check();
     }
 }

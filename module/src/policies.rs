@@ -19,6 +19,9 @@ pub(crate) const POLICIES: &CStr = c"MODEL._POLICIES";
 /// The command that replaces what locks need of the server.
 pub(crate) const LEASES: &CStr = c"MODEL._LEASES";
 
+/// Behind the command that runs, and long before a child process has rewritten the file.
+const SOON_MS: i64 = 1;
+
 /// How long to wait before looking again whether a pause is over.
 const PAUSE_POLL_MS: i64 = 100;
 
@@ -162,7 +165,8 @@ pub(crate) fn load(loader: &mut Loader, encoding: i32) -> Result<(), String> {
 /// Valkey gives up a migration of slots when a module replicates what belongs to no slot.
 pub(crate) fn rewrite_starts(context: Context<'_>) {
     if context.rewrites_append_only_file() {
-        append_behind_rewrite(context);
+        // Not now: a command that starts a rewrite would count as one that wrote, and be replicated with its words.
+        call_later(context, SOON_MS, append_behind_rewrite);
     }
 }
 

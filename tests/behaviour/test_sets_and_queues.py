@@ -226,3 +226,34 @@ class TestQueues:
         before = await host.state(KEY)
         assert (await host.refused(*words)).split()[0] == error
         assert await host.state(KEY) == before
+
+
+async def test_a_queue_lies_no_deeper_than_its_pairs_have_room(host: Host) -> None:
+    for depth, fits in ((127, True), (128, False)):
+        await host.call("MODEL.CREATE", "deep", "[" * depth + "]" * depth)
+        push = ("MODEL.PUSH", "deep", "$" + "[0]" * (depth - 1), 1, 1)
+        if fits:
+            assert await host.call(*push) == 1
+        else:
+            before = await host.state("deep")
+            assert (await host.refused(*push)).startswith("LIMIT ")
+            assert await host.state("deep") == before
+
+
+async def test_a_set_without_itself_is_empty_however_often_it_is_named(host: Host) -> None:
+    await host.call("MODEL.CREATE", "one", "[1,2]")
+    await host.call("MODEL.CREATE", "other", "[2]")
+    for keys, left in ((("one", "one", "one"), b"[]"), (("one", "other", "other"), b"[1]")):
+        paths = ["$"] * len(keys)
+        assert await host.call("MODEL.SETOP", len(keys), *keys, *paths, "DIFF") == left
+
+
+async def test_many_values_at_once_make_the_queue_that_they_make_one_by_one(host: Host) -> None:
+    items = [(number * 7 % 501, number % 400) for number in range(2_000)]
+    await host.call("MODEL.CREATE", "at once", "[]")
+    await host.call("MODEL.CREATE", "one by one", "[]")
+    words = [word for item in items for word in item]
+    assert await host.call("MODEL.PUSH", "at once", "$", *words) == 400
+    for priority, value in items:
+        await host.call("MODEL.PUSH", "one by one", "$", priority, value)
+    assert await host.call("MODEL.GET", "at once") == await host.call("MODEL.GET", "one by one")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from _servers import Server
-from _wire import Client, CommandFailed, ReplicationStream, wait_until_linked
+from _wire import Client, CommandFailed, ReplicationStream, wait_for, wait_until_linked
 
 Start = Callable[..., Server]
 
@@ -110,6 +110,22 @@ def test_a_change_of_policies_is_one_command(client: Client, stream: Replication
     assert command[2:] == [b"S:", b"TTL", b"1800000", b"REFRESH", b"ALL"]
     set_policy(client)
     assert stream.commands() == []
+
+
+def test_a_command_that_starts_a_rewrite_stays_on_its_server(
+    client: Client, stream: ReplicationStream
+) -> None:
+    set_policy(client)
+    stream.commands()
+    for command in (
+        ("CONFIG", "SET", "appendonly", "yes", "maxmemory", "1gb"),
+        ("BGREWRITEAOF",),
+    ):
+        client(*command)
+        wait_for(lambda: client.info("persistence")["aof_rewrite_in_progress"] == "0")
+        # What goes to the file alone leaves its brackets in the stream.
+        assert [words for words in stream.commands() if words not in ([b"MULTI"], [b"EXEC"])] == []
+    client("CONFIG", "SET", "appendonly", "no")
 
 
 def test_a_refreshing_read_is_one_command_with_the_deadline(

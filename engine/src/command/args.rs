@@ -1,12 +1,12 @@
 //! How a row declares its arguments, and how a command takes them.
 
 use std::borrow::Cow;
-
-use smallvec::SmallVec;
 use std::ops::{Range, RangeInclusive};
 
+use smallvec::SmallVec;
+
 use super::Command;
-use crate::{Error, Limits, Millis, Path, Time, integer, json, lifetime};
+use crate::{Error, Limit, Limits, Millis, Path, Time, integer, json, lifetime};
 
 /// An argument of a row, in the order of the command line.
 #[derive(Debug)]
@@ -113,6 +113,7 @@ impl std::fmt::Display for Arg {
             (false, false) => f.write_str(&text),
             (false, true) => write!(f, "{text} [{text} ...]"),
             (true, false) => write!(f, "[{text}]"),
+            (true, true) if matches!(self.kind, Kind::Block(_)) => write!(f, "[{text} [{text} ...]]"),
             (true, true) => write!(f, "[{text} ...]"),
         }
     }
@@ -205,6 +206,11 @@ impl<'a> Args<'a> {
             return Ok(word.into());
         }
         json::canonical_within(word, above, &self.limits)
+    }
+
+    /// Refuses a container that would be the innermost of so many, itself included.
+    pub(super) fn check_depth(&self, containers: usize) -> Result<(), Error> {
+        self.limits.bound(Limit::Depth).check(containers)
     }
 
     /// One word or more, up to an option of `command`, as canonical JSON that will stand inside `above` containers.

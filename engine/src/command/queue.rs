@@ -47,6 +47,8 @@ fn push(call: &mut Call<'_>) -> Result<(), Error> {
         items.push(valued(call, &path, priority)?);
     }
     call.end()?;
+    // The pair that each value stands in is a container of its own, around whatever the value is.
+    call.args.check_depth(path.depth() + 2)?;
     let mut document = call.edit(key)?;
     // Each item is looked up for itself: to look for many through all that is not indexed yet would take longer.
     document.index(path.steps(), By::Paired, items.len() > FEW);
@@ -56,6 +58,11 @@ fn push(call: &mut Call<'_>) -> Result<(), Error> {
     let added = document.edit_once(|document| {
         let mut added = 0;
         for (priority, value) in &items {
+            if items.len() > FEW {
+                // The items before may have made it a large one.
+                document.break_up();
+                document.index(path.steps(), By::Paired, true);
+            }
             let sought = Normals::from([json::normal(value)]);
             let places = array_at(document, &path)?.places(By::Paired, &sought);
             // Once from now on, also where it was there several times.

@@ -169,7 +169,7 @@ fn setop(call: &mut Call<'_>) -> Result<(), Error> {
         }
         match places.entry((*key, place)) {
             Entry::Occupied(first) if operation != Operation::Difference || *first.get() > 0 => continue,
-            Entry::Occupied(_) => {}
+            Entry::Occupied(mut first) => *first.get_mut() = at,
             Entry::Vacant(new) => _ = new.insert(at),
         }
         if at == 0 || operation == Operation::Union {
