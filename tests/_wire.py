@@ -64,6 +64,12 @@ class Client(Connection):
             raise CommandFailed(str(reply))
         return reply
 
+    def reset(self) -> None:
+        """Takes every key and every policy away."""
+        self("FLUSHALL")
+        for policy in self("MODEL.POLICY", "LIST"):
+            self("MODEL.POLICY", "DEL", policy[1])
+
     def info(self, section: str) -> dict[str, str]:
         lines = self("INFO", section).decode().splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)

@@ -34,7 +34,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 @pytest.fixture
 def client(kind: Kind, server_of: Callable[[Kind], Server]) -> Iterator[Client]:
     with Client(server_of(kind)) as client:
-        client("FLUSHALL")
+        client.reset()
         yield client
         for name in client("ACL", "USERS"):
             if name != b"default":
