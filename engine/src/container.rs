@@ -262,6 +262,13 @@ impl Container {
         }
     }
 
+    pub(crate) fn members(&self) -> Items<'_, (&[u8], Node<'_>)> {
+        match self {
+            Self::Array(_) => Box::new(std::iter::empty()),
+            Self::Object(object) => Box::new(object.chunks().flat_map(Chunk::members)),
+        }
+    }
+
     /// What it weighs in memory, itself not included.
     pub(crate) fn memory(&self) -> usize {
         match self {

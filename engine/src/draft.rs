@@ -2,9 +2,10 @@
 
 use std::ops::{Deref, DerefMut};
 
+use crate::journal::Change;
 use crate::limits::Bound;
 use crate::node::{Edit, Node};
-use crate::path::Step;
+use crate::path::{Path, Step};
 use crate::{Document, Error};
 
 /// A document to change, and how long its text may become. Whoever opens it sets the bound: a host by its limits, a
@@ -13,11 +14,18 @@ use crate::{Document, Error};
 pub struct Draft<'d> {
     document: &'d mut Document,
     bound: Bound,
+    /// Where edits are noted, for a host that wants to know them.
+    journal: Option<&'d mut Vec<Change>>,
 }
 
 impl<'d> Draft<'d> {
     pub(crate) fn new(document: &'d mut Document, bound: Bound) -> Self {
-        Self { document, bound }
+        Self { document, bound, journal: None }
+    }
+
+    /// The same, with its edits noted.
+    pub(crate) fn noting_in(self, journal: &'d mut Vec<Change>) -> Self {
+        Self { journal: Some(journal), ..self }
     }
 
     /// How many bytes its text can still grow by.
@@ -29,16 +37,35 @@ impl<'d> Draft<'d> {
     pub(crate) fn edit<'e, T>(
         &mut self,
         steps: &[Step],
-        look: impl FnMut(Node<'_>) -> Result<(T, Option<Edit<'e>>), Error>,
+        mut look: impl FnMut(Node<'_>) -> Result<(T, Option<Edit<'e>>), Error>,
     ) -> Result<Option<T>, Error> {
         // The edits before this one may have made it large: then each of those to come would cost its size.
         self.document.break_up();
-        self.document.edit(steps, self.bound, look)
+        let Some(journal) = self.journal.as_deref_mut() else {
+            return self.document.edit(steps, self.bound, look);
+        };
+        let Some((path, _)) = self.document.root().resolve(steps) else {
+            return Ok(None);
+        };
+        let mut changes = Vec::new();
+        let seen = self.document.edit(path.steps(), self.bound, |node| {
+            let (seen, edit) = look(node)?;
+            if let Some(edit) = &edit {
+                changes = Change::of(edit, path.clone(), node);
+            }
+            Ok((seen, edit))
+        })?;
+        journal.append(&mut changes);
+        Ok(seen)
     }
 
     /// Replaces the whole value and counts a write. `text` is canonical.
     pub(crate) fn replace(&mut self, text: &[u8]) -> Result<(), Error> {
-        self.document.edit(&[], self.bound, |_| Ok(((), Some(Edit::Set(text.into()))))).map(drop)
+        self.document.edit(&[], self.bound, |_| Ok(((), Some(Edit::Set(text.into())))))?;
+        if let Some(journal) = self.journal.as_deref_mut() {
+            journal.push(Change::Put { path: Path::default(), value: text.to_vec() });
+        }
+        Ok(())
     }
 
     /// Counts all the edits that `edits` makes as one write.
@@ -61,8 +88,13 @@ impl<'d> Draft<'d> {
         edits: impl FnOnce(&mut Draft<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut edited = self.document.clone();
-        edits(&mut Draft::new(&mut edited, self.bound))?;
+        let mut changes = Vec::new();
+        let journal = self.journal.is_some().then_some(&mut changes);
+        edits(&mut Draft { document: &mut edited, bound: self.bound, journal })?;
         *self.document = edited;
+        if let Some(journal) = self.journal.as_deref_mut() {
+            journal.append(&mut changes);
+        }
         Ok(())
     }
 }

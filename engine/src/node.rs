@@ -104,6 +104,16 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// An object's members, the names quoted; none of anything else.
+    pub(crate) fn members(self) -> Items<'a, (&'a [u8], Self)> {
+        match self {
+            Self::Text(text) => Box::new(
+                json::members(text, 0).map(|member| (&text[member.name], Self::Text(&text[member.value]))),
+            ),
+            Self::Large(container) => container.members(),
+        }
+    }
+
     /// Whether it is equal to a value sought.
     pub(crate) fn is(self, sought: &Sought<'_>) -> bool {
         match self {

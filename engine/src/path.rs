@@ -52,6 +52,12 @@ impl Path {
         self.steps.len()
     }
 
+    /// The path of what is around the value, and the step from there; nothing for the root.
+    pub(crate) fn split_last(&self) -> Option<(Self, &Step)> {
+        let (last, above) = self.steps.split_last()?;
+        Some((Self { steps: above.into() }, last))
+    }
+
     pub fn steps(&self) -> &[Step] {
         &self.steps
     }

@@ -1,9 +1,9 @@
 //! Whatever edits a document goes through, its text is what an independent JSON library makes of the same edits,
-//! and a refused edit leaves it as it was.
+//! a refused edit leaves it as it was, and the changes that a mirror tells of lead to the same text.
 
 use proptest::prelude::*;
 use rapyer_engine::embedded::Keyspace;
-use rapyer_engine::{Error, Value};
+use rapyer_engine::{Change, Error, Mirror, Path, Step as PathStep, Value, json as text};
 use serde_json::{Map, Number, Value as Json, json};
 
 const NOW: i64 = 1_700_000_000_000;
@@ -300,10 +300,53 @@ fn execute(keyspace: &mut Keyspace, words: &[String]) -> Result<Value, Error> {
     keyspace.execute(&words, NOW)
 }
 
-fn text(keyspace: &mut Keyspace) -> String {
+fn stored(keyspace: &mut Keyspace) -> String {
     match execute(keyspace, &["MODEL.GET_RO".into(), "doc".into()]) {
         Ok(Value::Bulk(text)) => String::from_utf8(text).unwrap(),
         other => panic!("{other:?}"),
+    }
+}
+
+fn value_at<'j>(root: &'j mut Json, steps: &[PathStep]) -> &'j mut Json {
+    steps.iter().fold(root, |at, step| match step {
+        PathStep::Name(name) => &mut at[&*text::unquote(name)],
+        PathStep::Index(index) => &mut at[*index as usize],
+    })
+}
+
+fn parsed(text: &[u8]) -> Json {
+    serde_json::from_slice(text).unwrap()
+}
+
+/// Does what a mirror told, by nothing but the changes.
+fn follow(json: &mut Json, change: &Change) {
+    let array = |json, path: &Path| -> Vec<Json> { value_at(json, path.steps()).as_array().unwrap().clone() };
+    match change {
+        Change::Put { path, value } => match path.steps().split_last() {
+            Some((PathStep::Name(name), above)) => {
+                let object = value_at(json, above).as_object_mut().unwrap();
+                object.insert(text::unquote(name).into_owned(), parsed(value));
+            }
+            _ => *value_at(json, path.steps()) = parsed(value),
+        },
+        Change::Unset { path } => {
+            let Some((PathStep::Name(name), above)) = path.steps().split_last() else {
+                panic!("{path} is no member")
+            };
+            let object = value_at(json, above).as_object_mut().unwrap();
+            object.shift_remove(&*text::unquote(name)).unwrap();
+        }
+        Change::Insert { path, at, values } => {
+            let mut items = array(json, path);
+            items.splice(at..at, values.iter().map(|value| parsed(value)));
+            *value_at(json, path.steps()) = items.into();
+        }
+        Change::Cut { path, at, values } => {
+            let mut items = array(json, path);
+            let gone: Vec<Json> = items.drain(*at..at + values.len()).collect();
+            assert_eq!(gone, values.iter().map(|value| parsed(value)).collect::<Vec<_>>());
+            *value_at(json, path.steps()) = items.into();
+        }
     }
 }
 
@@ -335,7 +378,23 @@ proptest! {
                 }
                 None => prop_assert!(answer.is_err(), "{edit:?} on {reference}: {answer:?}"),
             }
-            prop_assert_eq!(text(&mut keyspace), reference.to_string(), "{:?}", edit);
+            prop_assert_eq!(stored(&mut keyspace), reference.to_string(), "{:?}", edit);
+        }
+    }
+
+    #[test]
+    fn the_changes_lead_to_the_text(start in start(), edits in proptest::collection::vec(edit(), 1..12)) {
+        let mut mirror = Mirror::new(start.to_string().as_bytes()).unwrap();
+        let mut follower = start;
+        for edit in &edits {
+            let before = mirror.text();
+            let words = words(edit);
+            let words: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
+            match mirror.apply(&words) {
+                Ok((_, changes)) => changes.iter().for_each(|change| follow(&mut follower, change)),
+                Err(_) => prop_assert_eq!(before, mirror.text()),
+            }
+            prop_assert_eq!(mirror.text().map(|text| parsed(&text)), Some(follower.clone()), "{:?}", edit);
         }
     }
 }

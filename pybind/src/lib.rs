@@ -1,5 +1,6 @@
 //! `rapyer._native`: the engine in the Python process, with a clock that tests can move.
 
+mod document;
 mod field;
 
 use std::sync::{Mutex, PoisonError};
@@ -197,6 +198,7 @@ fn changed_members<'py>(
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Engine>()?;
+    module.add_class::<document::Document>()?;
     module.add_class::<field::Field>()?;
     module.add("CommandError", module.py().get_type::<CommandError>())?;
     module.add_function(wrap_pyfunction!(commands, module)?)?;

@@ -25,6 +25,37 @@ class Engine:
     def advance(self, milliseconds: int) -> None:
         """Moves the engine's clock by this many milliseconds."""
 
+_Steps: TypeAlias = tuple[str | int, ...]
+Change: TypeAlias = (
+    tuple[Literal["put"], _Steps, bytes]
+    | tuple[Literal["unset"], _Steps]
+    | tuple[Literal["insert", "cut"], _Steps, int, list[bytes]]
+)
+"""What an operation did to the value at a place: `put` a value there, `unset` the member, or have elements
+come (`insert`) or go (`cut`) from an index on."""
+
+class Document:
+    """An engine document without a key, an expiry or a policy: what a model knows of the server's.
+
+    Forks share its memory until one of them changes.
+    """
+
+    def __init__(self, text: bytes) -> None: ...
+    def apply(self, words: Sequence[bytes | str | int]) -> tuple[_Reply, list[Change]]:
+        """Runs a command on it, whatever key that names. Raises CommandError, and then nothing changed."""
+
+    def get(self, path: str) -> bytes | None:
+        """The text of the value at a path; None where there is none."""
+
+    def text(self) -> bytes:
+        """The whole text."""
+
+    def diff(self, text: bytes) -> list[tuple[_Steps, bytes | None, bytes | None]]:
+        """The deepest values in which a text differs: the steps there, the texts before and after."""
+
+    def fork(self) -> Document:
+        """Another one of the same value; neither follows the other."""
+
 class Field:
     """The descriptor of a model's field: hands out what the model holds, bound to its place.
 

@@ -110,6 +110,17 @@ impl Chunk {
         Members::of_list(list).map(|member| &list[member.name]).chain(large)
     }
 
+    /// The members: their names, quoted, and values.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&[u8], Node<'_>)> {
+        let large = match &self.body {
+            Body::Text(_) => None,
+            Body::Large(nested) => Some((nested.name(), Node::Large(&nested.value))),
+        };
+        let list = self.list();
+        let members = Members::of_list(list);
+        members.map(|member| (&list[member.name], Node::Text(&list[member.value]))).chain(large)
+    }
+
     /// The elements.
     pub(super) fn elements(&self) -> impl Iterator<Item = Node<'_>> {
         let large = match &self.body {
