@@ -13,6 +13,7 @@ DOCUMENT = '{"n":1,"list":[1,2],"map":{"a":1},"queue":[[1,"a"]],"text":"a"}'
 _REST: dict[str, tuple[str, ...]] = {
     "MODEL.CREATE": (DOCUMENT,),
     "MODEL.SAVE": ('{"n":3}', "ONLY", "1", '"n"'),
+    "MODEL.EDIT": ("SET", "$.n", "2", "UNSET", "$.map.a", "ADD", "$.list", "1", "3"),
     "MODEL.SET": ("$.n", "2"),
     "MODEL.GET": ("$.n", "$.list"),
     "MODEL.MGET": (),

@@ -83,19 +83,19 @@ impl<'d> Draft<'d> {
     }
 
     /// Makes edits that may fail in the middle: all of them or none.
-    pub(crate) fn edit_or_restore(
+    pub(crate) fn edit_or_restore<T>(
         &mut self,
-        edits: impl FnOnce(&mut Draft<'_>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+        edits: impl FnOnce(&mut Draft<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut edited = self.document.clone();
         let mut changes = Vec::new();
         let journal = self.journal.is_some().then_some(&mut changes);
-        edits(&mut Draft { document: &mut edited, bound: self.bound, journal })?;
+        let answer = edits(&mut Draft { document: &mut edited, bound: self.bound, journal })?;
         *self.document = edited;
         if let Some(journal) = self.journal.as_deref_mut() {
             journal.append(&mut changes);
         }
-        Ok(())
+        Ok(answer)
     }
 }
 

@@ -31,6 +31,16 @@ enum Edit {
     PopLast(Vec<Step>),
     Increment(Vec<Step>, i64),
     Save(Json, Vec<&'static str>),
+    Parts(Vec<Part>),
+}
+
+/// One of the edits that MODEL.EDIT carries out.
+#[derive(Clone, Debug)]
+enum Part {
+    Set(Vec<Step>, Json),
+    Unset(Vec<Step>),
+    Add(Vec<Step>, Vec<Json>),
+    Discard(Vec<Step>, Vec<Json>),
 }
 
 const NAMES: [&str; 5] = ["a", "b", "", "dot.ted \"q\"", "é😀\n"];
@@ -85,6 +95,20 @@ fn edit() -> impl Strategy<Value = Edit> {
         path().prop_map(Edit::PopLast),
         (path(), any::<i64>()).prop_map(|(path, by)| Edit::Increment(path, by)),
         (object(), proptest::collection::vec(name(), 0..4)).prop_map(|(json, only)| Edit::Save(json, only)),
+        proptest::collection::vec(part(), 0..6).prop_map(Edit::Parts),
+    ]
+}
+
+fn part() -> impl Strategy<Value = Part> {
+    let items = || {
+        let item = prop_oneof![value(), (0..1500_i64).prop_map(|number| json!(number * 1000))];
+        proptest::collection::vec(item, 1..4)
+    };
+    prop_oneof![
+        2 => (path(), value()).prop_map(|(path, value)| Part::Set(path, value)),
+        1 => path().prop_map(Part::Unset),
+        1 => (path(), items()).prop_map(|(path, items)| Part::Add(path, items)),
+        1 => (path(), items()).prop_map(|(path, items)| Part::Discard(path, items)),
     ]
 }
 
@@ -143,6 +167,22 @@ fn words(edit: &Edit) -> Vec<String> {
             let head = ["MODEL.SAVE".into(), key, json.to_string(), "ONLY".into(), only.len().to_string()];
             head.into_iter().chain(only.iter().map(|name| json!(name).to_string())).collect()
         }
+        Edit::Parts(parts) => {
+            ["MODEL.EDIT".into(), key].into_iter().chain(parts.iter().flat_map(part_words)).collect()
+        }
+    }
+}
+
+fn part_words(part: &Part) -> Vec<String> {
+    let counted = |word: &str, path: &[Step], items: &[Json]| {
+        let head = [word.into(), path_text(path), items.len().to_string()];
+        head.into_iter().chain(items.iter().map(Json::to_string)).collect()
+    };
+    match part {
+        Part::Set(path, value) => vec!["SET".into(), path_text(path), value.to_string()],
+        Part::Unset(path) => vec!["UNSET".into(), path_text(path)],
+        Part::Add(path, items) => counted("ADD", path, items),
+        Part::Discard(path, items) => counted("DISCARD", path, items),
     }
 }
 
@@ -210,6 +250,39 @@ fn assign(root: &mut Json, steps: &[Step], value: &Json) -> Option<()> {
     Some(())
 }
 
+/// Adds what is not in an array yet.
+fn add_new(array: &mut Vec<Json>, values: &[Json]) {
+    for value in values {
+        if !array.iter().any(|other| alike(other) == alike(value)) {
+            array.push(value.clone());
+        }
+    }
+}
+
+fn apply_part(json: &mut Json, part: &Part) -> Option<()> {
+    match part {
+        Part::Set(path, value) => assign(json, path, value)?,
+        Part::Unset(path) => {
+            if let Some(place) = find(json, path) {
+                *place = json!(GONE);
+            }
+            remove_gone(json);
+        }
+        Part::Add(path, items) => {
+            if find(json, path).is_none() {
+                assign(json, path, &json!([]))?;
+            }
+            add_new(find(json, path)?.as_array_mut()?, items);
+        }
+        Part::Discard(path, items) => {
+            if let Some(found) = find(json, path) {
+                found.as_array_mut()?.retain(|value| !items.iter().any(|item| alike(item) == alike(value)));
+            }
+        }
+    }
+    Some(())
+}
+
 /// The document after the edit; `None` when it must be refused.
 fn expected(before: &Json, edit: &Edit) -> Option<Json> {
     let mut json = before.clone();
@@ -225,11 +298,7 @@ fn expected(before: &Json, edit: &Edit) -> Option<Json> {
         },
         Edit::AppendUnique(path, values, most) => {
             let array = find(&mut json, path)?.as_array_mut()?;
-            for value in values {
-                if !array.iter().any(|other| alike(other) == alike(value)) {
-                    array.push(value.clone());
-                }
-            }
+            add_new(array, values);
             array.drain(..array.len().saturating_sub(*most));
         }
         Edit::Insert(path, index, values) => {
@@ -291,6 +360,7 @@ fn expected(before: &Json, edit: &Edit) -> Option<Json> {
                 old.insert(name.clone(), value.clone());
             }
         }
+        Edit::Parts(parts) => parts.iter().try_for_each(|part| apply_part(&mut json, part))?,
     }
     Some(json)
 }

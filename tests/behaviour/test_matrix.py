@@ -55,6 +55,20 @@ ROWS: dict[str, list[Row]] = {
             ("{key}", DOCUMENT, "XX", "ONLY", "1", '"n"'),
         ),
     ],
+    "MODEL.EDIT": [
+        Row(("{key}",), ("{key}", "SET"), ("{key}",)),
+        Row(
+            ("{key}", "SET", "$.n", "2", "UNSET", "$.map", "ADD", "$.new", "1", "2"),
+            ("{key}", "SET", "$.n", "2", "UNSET", "$.map", "ADD", "$.n", "1", "2"),
+            ("{key}", "SET", "$.n", "2"),
+        ),
+        Row(
+            ("{key}", "DISCARD", "$.list", "1", "1", "SET", "$.list", "[2]", "UNSET", "$.list[0]"),
+            ("{key}", "DISCARD", "$.list", "1", "1", "SET", "$.list[0]", "2"),
+            ("{key}", "UNSET", "$.list", "ADD", "$.map.a.b", "1", "2"),
+        ),
+        Row(("{key}", "SET", "$.n", "1"), ("{key}", "UNSET", "$"), ("{key}", "UNSET", "$.no")),
+    ],
     "MODEL.SET": [
         Row(("{key}", "$", DOCUMENT), ("{key}", "$", "{"), ("{key}", "$", DOCUMENT, "XX")),
         Row(("{key}", "$.n", "2"), ("{key}", "$.x.y", "2"), ("{key}", "$.n", "2"), special=True),

@@ -77,6 +77,7 @@ def test_a_small_document_is_freed_at_once(client: Client, freed: Callable[[], i
 GROWING = {
     "CREATE": ("MODEL.CREATE", "new", "1"),
     "SAVE": ("MODEL.SAVE", "doc", '{"list":[1],"n":2}'),
+    "EDIT": ("MODEL.EDIT", "doc", "SET", "$.n", "2"),
     "SET": ("MODEL.SET", "doc", "$.n", "2"),
     "APPEND": ("MODEL.APPEND", "doc", "$.list", "2"),
     "INCRBY": ("MODEL.INCRBY", "doc", "$.n", "1"),

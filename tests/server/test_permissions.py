@@ -267,6 +267,12 @@ def test_a_number_of_keys_in_another_notation_lets_nobody_past_the_patterns(
 QUESTIONS: dict[str, list[tuple[str, ...]]] = {
     "MODEL.CREATE": [(DOCUMENT, "NX"), (DOCUMENT,)],
     "MODEL.SAVE": [(DOCUMENT, "XX", "ONLY", "1", '"n"'), (DOCUMENT, "ONLY", "1", '"n"')],
+    "MODEL.EDIT": [
+        ("SET", "$.n", "1", "SET", "$.text", '"a"'),
+        ("ADD", "$.list", "1", "1"),
+        ("DISCARD", "$.list", "1", "1"),
+        ("UNSET", "$.list[0]"),
+    ],
     "MODEL.SET": [("$.n", "1", "NX"), ("$.n", "1", "XX"), ("$.list[1]", "1"), ("$.n.m", "1")],
     "MODEL.GETORCREATE": [(DOCUMENT,)],
     "MODEL.UPDATE": [
@@ -304,6 +310,7 @@ VALUES = (
 BLIND = {
     "MODEL.CREATE",
     "MODEL.SAVE",
+    "MODEL.EDIT",
     "MODEL.SET",
     "MODEL.MERGE",
     "MODEL.DEL",

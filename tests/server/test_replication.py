@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -47,6 +48,7 @@ WRITES = {
     "CREATE": ("MODEL.CREATE", KEY, DOCUMENT, "EXPECT-POLICY"),
     "SAVE": ("MODEL.SAVE", KEY, '{"n":2,"list":[1,2],"queue":[[1,"a"]]}'),
     "SAVE ONLY": ("MODEL.SAVE", KEY, '{"n":3}', "ONLY", 1, '"n"'),
+    "EDIT": ("MODEL.EDIT", KEY, "SET", "$.n", "3.5", "ADD", "$.list", 1, "3", "UNSET", "$.queue[0]"),
     "SET": ("MODEL.SET", KEY, "$.n", "4"),
     "UPDATE": ("MODEL.UPDATE", KEY, "$.n", "5", "$.m", "6"),
     "APPEND": ("MODEL.APPEND", KEY, "$.list", "3", "4"),
@@ -91,6 +93,32 @@ def test_a_write_is_one_command_with_its_time_and_its_deadline(
     assert replayed == name.removeprefix(b"MODEL.").lower()
     assert int(deadline) == client("PEXPIRETIME", KEY)
     assert int(deadline) == int(now) + (5_000_000 if write == "TTL SET" else WINDOW)
+
+
+def test_an_edit_of_a_large_document_costs_its_own_bytes_in_the_log_and_at_the_replica(start: Start) -> None:
+    primary = start("--appendonly", "yes", "--enable-debug-command", "local")
+    with Client(primary) as client, Client(start(of=primary)) as at_replica:
+        wait_for(lambda: client.info("persistence")["aof_rewrite_in_progress"] == "0")
+        set_policy(client)
+        client("MODEL.CREATE", KEY, json.dumps({"n": 1, "text": "x" * 2000, "rest": list(range(150_000))}))
+
+        def written() -> tuple[int, int]:
+            log = int(client.info("persistence")["aof_current_size"])
+            return log, int(client.info("replication")["master_repl_offset"])
+
+        settle(client)
+        before = written()
+        assert client("MODEL.EDIT", KEY, "SET", "$.n", 2) == b"OK"
+        costs = [now - then for now, then in zip(written(), before, strict=True)]
+        assert max(costs) < 200
+        assert min(costs) > 0
+        settle(client)
+        state = [client("MODEL.GET_RO", KEY, "$.n"), lifetime(client), client("PEXPIRETIME", KEY)]
+        assert state == [b"2", lifetime(at_replica), at_replica("PEXPIRETIME", KEY)]
+        text = client("MODEL.GET_RO", KEY)
+        assert at_replica("MODEL.GET_RO", KEY) == text
+        client("DEBUG", "LOADAOF")
+        assert client("MODEL.GET_RO", KEY) == text
 
 
 def test_a_deletion_names_no_deadlines(client: Client, stream: ReplicationStream) -> None:

@@ -113,6 +113,7 @@ impl std::fmt::Display for Arg {
             (false, false) => f.write_str(&text),
             (false, true) => write!(f, "{text} [{text} ...]"),
             (true, false) => write!(f, "[{text}]"),
+            (true, true) if matches!(self.kind, Kind::OneOf(_)) => write!(f, "[<{text}> ...]"),
             (true, true) if matches!(self.kind, Kind::Block(_)) => write!(f, "[{text} [{text} ...]]"),
             (true, true) => write!(f, "[{text} ...]"),
         }
@@ -338,6 +339,9 @@ mod tests {
     const CALLS: &[(&str, &str)] = &[
         (r#"MODEL.SAVE k {} ONLY # "a" "b""#, "2"),
         ("MODEL.SAVE k {} IFVERSION #", "7"),
+        ("MODEL.EDIT k ADD $.l # 3", "1"),
+        ("MODEL.EDIT k DISCARD $.l # 3", "1"),
+        ("MODEL.EDIT k IFVERSION #", "7"),
         ("MODEL.SET k $.a 1 IFVERSION #", "7"),
         ("MODEL.UPDATE k $.a 1 IFVERSION #", "7"),
         ("MODEL.APPEND k $.l 1 MAXLEN #", "0"),

@@ -64,22 +64,14 @@ fn none_can_fail(document: &Draft<'_>, assignments: &[(Path, Cow<'_, [u8]>)]) ->
     let mut room = document.room().bytes;
     let mut places = Vec::with_capacity(assignments.len());
     for (path, value) in assignments {
-        let Some((last, above)) = path.steps().split_last() else {
+        let Some(last) = path.steps().last() else {
             return false;
         };
         let added = match last {
             Step::Name(name) => value.len() + name.len() + 2,
             Step::Index(_) => value.len(),
         };
-        let place = match last {
-            Step::Name(_) => document
-                .root()
-                .resolve(above)
-                .filter(|(_, parent)| parent.kind() == Kind::Object)
-                .map(|(parent, _)| parent.join(last.clone())),
-            Step::Index(_) => document.root().resolve(path.steps()).map(|(place, _)| place),
-        };
-        let (Some(place), Some(left)) = (place, room.checked_sub(added)) else {
+        let (Some(place), Some(left)) = (goal(document.root(), path), room.checked_sub(added)) else {
             return false;
         };
         places.push(place);
@@ -88,6 +80,17 @@ fn none_can_fail(document: &Draft<'_>, assignments: &[(Path, Cow<'_, [u8]>)]) ->
     places.sort_unstable();
     // What lies in another place follows it in this order.
     places.windows(2).all(|pair| pair[0] == pair[1] || !pair[1].steps().starts_with(pair[0].steps()))
+}
+
+/// Where a value assigned to a path gets, with every index counted from the start; `None` where assigning fails.
+pub(super) fn goal(root: Node<'_>, path: &Path) -> Option<Path> {
+    match path.steps().split_last() {
+        Some((last @ Step::Name(_), above)) => root
+            .resolve(above)
+            .filter(|(_, parent)| parent.kind() == Kind::Object)
+            .map(|(parent, _)| parent.join(last.clone())),
+        _ => root.resolve(path.steps()).map(|(place, _)| place),
+    }
 }
 
 /// Merges a patch of RFC 7396 into the value at a path, all of it or nothing.

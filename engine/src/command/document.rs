@@ -173,7 +173,7 @@ fn save_members(document: &mut Draft<'_>, new: &[u8], only: &HashSet<Vec<u8>>) -
 }
 
 /// Whether a text is not the value's.
-fn is_another(saved: Option<Node<'_>>, text: &[u8]) -> bool {
+pub(super) fn is_another(saved: Option<Node<'_>>, text: &[u8]) -> bool {
     saved.is_none_or(|saved| saved.len() != text.len() || *saved.text() != *text)
 }
 

@@ -9,6 +9,7 @@ mod assign;
 mod condition;
 mod container;
 mod document;
+mod edit;
 mod exec;
 mod inspect;
 mod lock;

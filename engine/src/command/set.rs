@@ -10,8 +10,9 @@ use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
 use crate::node::{By, Edit, Node, Normals, runs};
+use crate::path::Path;
 use crate::seen::Seen;
-use crate::{Error, Groups};
+use crate::{Draft, Error, Groups};
 
 const STRICT: Arg = Arg::token("STRICT").optional();
 
@@ -43,15 +44,21 @@ fn add(call: &mut Call<'_>) -> Result<(), Error> {
     if strict && !set.held(By::Value, &sought).is_empty() {
         return Err(Error::changed(&path));
     }
-    retain_new(set, &mut values);
-    if !values.is_empty() {
-        document.edit(path.steps(), |_| Ok(((), Some(Edit::Insert { at: None, values: &values }))))?;
-    }
+    add_all(&mut document, &path, &mut values)?;
     let header = document.header();
     // What was there already keeps the document alive all the same; nothing was written then.
     let effect = if values.is_empty() { Effect::Read } else { Effect::Changed };
     call.touch(key, effect, header);
     call.reply.integer(values.len() as i64);
+    Ok(())
+}
+
+/// Adds to the array at a path the values that are new to it, and leaves those.
+pub(super) fn add_all(document: &mut Draft<'_>, path: &Path, values: &mut Values<'_>) -> Result<(), Error> {
+    retain_new(array_at(document, path)?, values);
+    if !values.is_empty() {
+        document.edit(path.steps(), |_| Ok(((), Some(Edit::Insert { at: None, values }))))?;
+    }
     Ok(())
 }
 
@@ -95,17 +102,28 @@ fn discard(call: &mut Call<'_>) -> Result<(), Error> {
     let values = call.args.values(&DISCARD, 0)?;
     let strict = strict(call)?;
     let mut document = call.edit_indexed(key, &path, By::Value)?;
-    let sought: Normals<'_> = values.iter().map(|value| json::normal(value)).collect();
-    let places = array_at(&document, &path)?.places(By::Value, &sought);
-    let ranges = runs(places.iter().map(|(place, _)| *place));
-    let found: HashSet<&Cow<'_, [u8]>> = places.iter().map(|(_, normal)| normal).collect();
-    if strict && found.len() < sought.len() {
-        return Err(Error::changed(&path));
-    }
-    let removed = cut_all(&mut document, &path, &ranges)?;
+    let removed = discard_all(&mut document, &path, &values, strict)?;
     let header = document.header();
     call.removed(key, removed, header);
     Ok(())
+}
+
+/// Removes from the array at a path the elements that equal one of the values: how many. Where it is strict, each value
+/// must be there.
+pub(super) fn discard_all(
+    document: &mut Draft<'_>,
+    path: &Path,
+    values: &[Cow<'_, [u8]>],
+    strict: bool,
+) -> Result<usize, Error> {
+    let sought: Normals<'_> = values.iter().map(|value| json::normal(value)).collect();
+    let places = array_at(document, path)?.places(By::Value, &sought);
+    let ranges = runs(places.iter().map(|(place, _)| *place));
+    let found: HashSet<&Cow<'_, [u8]>> = places.iter().map(|(_, normal)| normal).collect();
+    if strict && found.len() < sought.len() {
+        return Err(Error::changed(path));
+    }
+    cut_all(document, path, &ranges)
 }
 
 pub(super) static SETOP: Command = Command {

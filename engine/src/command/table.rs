@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    Access, Command, container, document, exec, inspect, lock, number, policy, queue, set, ttl, value,
+    Access, Command, container, document, edit, exec, inspect, lock, number, policy, queue, set, ttl, value,
 };
 use crate::Error;
 
@@ -11,6 +11,7 @@ use crate::Error;
 pub static TABLE: &[&Command] = &[
     &document::CREATE,
     &document::SAVE,
+    &edit::EDIT,
     &value::SET,
     &value::GET,
     &document::MGET,

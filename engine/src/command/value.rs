@@ -241,12 +241,7 @@ fn unset(call: &mut Call<'_>) -> Result<(), Error> {
         paths.push(path);
     }
     call.end()?;
-    if paths.iter().any(Path::is_root) {
-        return Err(Error::argument(
-            b"$",
-            "the root stays: MODEL.DEL deletes a document, MODEL.CLEAR empties it",
-        ));
-    }
+    paths.iter().try_for_each(refuse_root)?;
     let mut document = call.edit(key)?;
     let mut places: Vec<Path> = paths
         .iter()
@@ -264,5 +259,16 @@ fn unset(call: &mut Call<'_>) -> Result<(), Error> {
         call.touch(key, Effect::Changed, header);
     }
     call.reply.integer(places.len() as i64);
+    Ok(())
+}
+
+/// Refuses the root where a value is to be removed.
+pub(super) fn refuse_root(path: &Path) -> Result<(), Error> {
+    if path.is_root() {
+        return Err(Error::argument(
+            b"$",
+            "the root stays: MODEL.DEL deletes a document, MODEL.CLEAR empties it",
+        ));
+    }
     Ok(())
 }
