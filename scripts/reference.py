@@ -23,6 +23,14 @@ creates nothing where no policy covers the key. `IFVERSION` refuses to change a 
 version, which every write counts up and `MODEL.TTL GET` tells. [Lifetime](lifetime.md) says what a refresh
 does.
 
+`DEFAULT path json` is for members that a document may lack, such as one of an older release: where the
+path leads nowhere and its parent is an object, the member is set to this value first, as a part of the same
+command. A path with no parent is left alone; several are taken in their order. A command that fails, or
+finds nothing to do, leaves them out.
+
+`STRICT` makes an error of what is a nil or a zero without it, so that a batch that holds the command is
+refused: `NOKEY` of readers where there is no document, `STALE` of writers whose condition is not met.
+
 ## Errors
 
 An error reply starts with a word that stays, and the text behind it names the input and what helps. After

@@ -33,6 +33,9 @@ pub enum Error {
     Stale { version: u32 },
     /// The value at the path is not the one the client expected.
     Changed { path: String },
+    /// A condition on the value at the path, which the client asked to fail where it is not met: "`MAX 9` is not met:
+    /// the path `would hold` this value".
+    Unmet { condition: String, path: String, verb: &'static str, value: String },
     /// An argument that the command does not take.
     BadArgument { argument: String, reason: &'static str },
     /// The key holds a value of another type.
@@ -68,6 +71,15 @@ impl Error {
         Self::Changed { path: printable(path.to_string().as_bytes()) }
     }
 
+    pub(crate) fn unmet(condition: &[u8], path: &Path, verb: &'static str, value: &[u8]) -> Self {
+        Self::Unmet {
+            condition: printable(condition),
+            path: printable(path.to_string().as_bytes()),
+            verb,
+            value: printable(value),
+        }
+    }
+
     pub fn range(argument: &[u8], reason: &'static str) -> Self {
         Self::OutOfRange { argument: printable(argument), reason }
     }
@@ -84,7 +96,7 @@ impl Error {
             Self::Limit { .. } | Self::Beyond { .. } => Prefix::Limit,
             Self::OutOfMemory { .. } => Prefix::OutOfMemory,
             Self::NoPolicy { .. } => Prefix::NoPolicy,
-            Self::Stale { .. } | Self::Changed { .. } => Prefix::Stale,
+            Self::Stale { .. } | Self::Changed { .. } | Self::Unmet { .. } => Prefix::Stale,
             Self::BadArgument { .. } => Prefix::BadArgument,
             Self::WrongType => Prefix::WrongType,
             Self::NoPermission { .. } | Self::NoPrefixPermission { .. } => Prefix::NoPermission,
@@ -164,7 +176,8 @@ prefixes! {
         "`EXPECT-POLICY` was given, and no policy covers the key.",
         "Set one with `MODEL.POLICY SET`, then repeat.";
     Stale "STALE":
-        "The document or the value is not the expected one: somebody else has changed it.",
+        "The document or the value is not the expected one, or a condition under `STRICT` is not met: somebody else \
+         has changed it.",
         "Read it again, decide again, then repeat.";
     WrongType "WRONGTYPE":
         "The key holds a value of another type, not a document.",
@@ -230,6 +243,9 @@ impl Error {
             }
             Self::Changed { path } => {
                 write!(f, "the value at path '{path}' is not the expected one; read it again, then repeat")
+            }
+            Self::Unmet { condition, path, verb, value } => {
+                write!(f, "{condition} is not met: path '{path}' {verb} {value}; read it again, then repeat")
             }
             Self::WrongType => {
                 write!(f, "Operation against a key holding the wrong kind of value")

@@ -87,6 +87,13 @@ commands: st.SearchStrategy[Command] = st.one_of(
     command("MODEL.SET", key, path, value, st.just("IFVERSION"), st.sampled_from("1234")),
     command("MODEL.INCRBY", key, path, scalar),
     command("MODEL.INCRBY", key, path, scalar, st.just("MAX"), scalar),
+    command("MODEL.INCRBY", key, path, scalar, st.just("MIN"), scalar, st.just("STRICT")),
+    command("MODEL.INCRBY", key, path, scalar, st.just("ELSE"), value),
+    command("MODEL.INCRBY", key, path, scalar, st.just("DEFAULT"), path, value),
+    command("MODEL.POP", key, path, st.just("DEFAULT"), path, value),
+    command("MODEL.MERGE", key, path, value, st.just("DEFAULT"), path, value),
+    command("MODEL.APPEND", key, path, value, st.just("UNIQUE"), st.just("STRICT")),
+    command("MODEL.GET", key, path, st.just("STRICT")),
     command("MODEL.CALC", key, path, operation, scalar),
     command("MODEL.INSERT", key, path, index, value, value),
     st.builds(

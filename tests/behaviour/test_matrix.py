@@ -76,6 +76,7 @@ ROWS: dict[str, list[Row]] = {
     ],
     "MODEL.GET": [
         Row(("{key}",), ("{key}", "path"), ("{key}",)),
+        Row(("{key}", "STRICT"), ("{key}", "STRICT", "$"), ("{key}", "STRICT")),
         Row(("{key}", "$.n"), ("{key}", "$..n"), ("{key}", "$.n"), special=True),
         Row(("{key}", "$.n", "$.list"), ("{key}", "$.n", "$["), ("{key}", "$.n", "$.list"), special=True),
     ],
@@ -109,6 +110,11 @@ ROWS: dict[str, list[Row]] = {
             ("{key}", "$.list", "1", "MAXLEN", "-1"),
             ("{key}", "$.list", "1", "UNIQUE"),
         ),
+        Row(
+            ("{key}", "$.list", "2", "UNIQUE", "STRICT"),
+            ("{key}", "$.list", "1", "UNIQUE", "STRICT"),
+            ("{key}", "$.list", "1", "UNIQUE", "STRICT"),
+        ),
     ],
     "MODEL.INSERT": [
         Row(("{key}", "$.list", "0", "2"), ("{key}", "$.n", "0", "2"), ("{key}", "$.list", "0", "2"))
@@ -134,6 +140,11 @@ ROWS: dict[str, list[Row]] = {
             ("{key}", "$.n", "1", "MAX", "2"),
             ("{key}", "$.n", "1", "MIN", "2", "MAX", "1"),
             (KEY, "$.n", "1", "MAX", "1"),
+        ),
+        Row(
+            ("{key}", "$.x", "1", "DEFAULT", "$.x", "0"),
+            ("{key}", "$.x", "1", "MAX", "0", "STRICT", "DEFAULT", "$.x", "0"),
+            ("{key}", "$.n", "1", "MAX", "0", "ELSE", DOCUMENT),
         ),
     ],
     "MODEL.CALC": [

@@ -77,7 +77,7 @@ class TestSets:
         await create(host, set=[1, 2, 2])
         before = await host.state(KEY)
         refusal = await host.refused("MODEL.DISCARD", KEY, "$.set", "2", "3", "STRICT")
-        assert refusal.startswith("STALE the value at path '$.set'")
+        assert refusal.startswith("STALE STRICT is not met: path '$.set' does not hold 3;")
         assert await host.state(KEY) == before
         assert await host.call("MODEL.DISCARD", KEY, "$.set", "1", "1.0", "STRICT") == 1
         assert (await stored(host))["set"] == [2, 2]
@@ -86,7 +86,7 @@ class TestSets:
         await create(host, set=[1])
         before = await host.state(KEY)
         refusal = await host.refused("MODEL.ADD", KEY, "$.set", "2", "1.0", "STRICT")
-        assert refusal.startswith("STALE the value at path '$.set'")
+        assert refusal.startswith("STALE STRICT is not met: path '$.set' holds 1.0;")
         assert await host.state(KEY) == before
         assert await host.call("MODEL.ADD", KEY, "$.set", "2", "3", "2", "STRICT") == 2
         assert (await stored(host))["set"] == [1, 2, 3]

@@ -54,6 +54,7 @@ WRITES = {
     "APPEND": ("MODEL.APPEND", KEY, "$.list", "3", "4"),
     "POP": ("MODEL.POP", KEY, "$.list", "0"),
     "INCRBY": ("MODEL.INCRBY", KEY, "$.n", "0.5"),
+    "INCRBY DEFAULT": ("MODEL.INCRBY", KEY, "$.x", "0.5", "DEFAULT", "$.x", "1"),
     "CALC": ("MODEL.CALC", KEY, "$.n", "POW", "7"),
     "INSERT": ("MODEL.INSERT", KEY, "$.list", "0", "7"),
     "UNSET": ("MODEL.UNSET", KEY, "$.list[0]"),
@@ -215,12 +216,15 @@ def test_what_fails_or_misses_replicates_nothing(client: Client, stream: Replica
         ("MODEL.SET", KEY, "$.n", "{"),
         ("MODEL.APPEND", KEY, "$.n", "1"),
         ("MODEL.INCRBY", "S:none", "$.n", "1"),
+        ("MODEL.INCRBY", KEY, "$.x", "1", "DEFAULT", "$.x", "[]"),
         ("MODEL.TTL", "SET", KEY, "PX", 0),
         ("MODEL.POLICY", "SET", "S:", "TTL", 0),
     ):
         with pytest.raises(CommandFailed):
             client(*failing)
     assert client("MODEL.CREATE", KEY, DOCUMENT, "NX") is None
+    assert client("MODEL.INCRBY", KEY, "$.x", "1", "MAX", "1", "DEFAULT", "$.x", "1") is None
+    assert client("MODEL.INCRBY", "S:none", "$.n", "1", "MAX", "0", "ELSE", DOCUMENT) is None
     assert client("MODEL.DEL", "S:none") == 0
     assert stream.commands() == []
 
@@ -251,6 +255,9 @@ def test_a_replica_holds_the_same_document_and_deadline_after_every_command(
             "TTL SET ONCE": ("MODEL.TTL", "SET", KEY, "PXAT", 4_000_000_000_000, "ONCE"),
             "GET again": ("MODEL.GET", KEY),
             "TTL PERSIST": ("MODEL.TTL", "PERSIST", KEY),
+            "DEL": ("MODEL.DEL", KEY),
+            "INCRBY ELSE": ("MODEL.INCRBY", KEY, "$.n.x", 1, "ELSE", '{"n":{}}', "DEFAULT", "$.n.x", 0),
+            "INCRBY ELSE again": ("MODEL.INCRBY", KEY, "$.n.x", 1, "ELSE", '{"n":{}}'),
         }.items():
             client(*command)
             settle(client)

@@ -183,6 +183,11 @@ impl<'a> Args<'a> {
         Ok(words)
     }
 
+    /// The next word, to show it in an error; empty at the end.
+    pub(super) fn peek(&self) -> &'a [u8] {
+        self.rest.first().copied().unwrap_or_default()
+    }
+
     /// Everything that is left.
     pub(super) fn rest(&mut self) -> &'a [&'a [u8]] {
         std::mem::take(&mut self.rest)

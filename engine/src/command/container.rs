@@ -6,8 +6,8 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE as URL_SAFE;
 
-use super::set::retain_new;
-use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
+use super::set::{refuse_held, retain_new};
+use super::{Access, Arg, Call, Command, DEFAULT, KEY, Keys, Kind, PATH, STRICT};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json, Sought};
 use crate::node::{By, Edit, Node, runs};
@@ -17,9 +17,9 @@ use crate::{Document, Draft, Error, Groups};
 pub(super) static APPEND: Command = Command {
     name: "APPEND",
     subcommand: None,
-    summary: "Appends elements to an array, or text to a string; UNIQUE leaves out elements that are there, MAXLEN \
-              then drops the first ones of an array that is longer; BASE64 appends the bytes that strings of \
-              URL-safe base64 stand for.",
+    summary: "Appends elements to an array, or text to a string; UNIQUE leaves out elements that are there, or with \
+              STRICT fails where one is, MAXLEN then drops the first ones of an array that is longer; BASE64 appends \
+              the bytes that strings of URL-safe base64 stand for.",
     access: Access::Grow,
     tells: true,
     groups: Groups::UPDATE.union(Groups::APPEND),
@@ -31,7 +31,9 @@ pub(super) static APPEND: Command = Command {
         Arg::new("json", Kind::Json).multiple(),
         Arg::new("most", Kind::Block(&[Arg::token("MAXLEN"), Arg::new("length", Kind::Integer)])).optional(),
         Arg::token("UNIQUE").optional(),
+        STRICT,
         Arg::token("BASE64").optional(),
+        DEFAULT,
     ],
     norefresh: true,
     creates: false,
@@ -58,11 +60,16 @@ fn append(call: &mut Call<'_>) -> Result<(), Error> {
     if bytes && (unique || most.is_some()) {
         return Err(Error::argument(b"BASE64", "UNIQUE and MAXLEN are for arrays, BASE64 is for strings"));
     }
+    let strict = call.strict;
     let mut document = call.edit(key)?;
     if unique {
         array_at(&document, &path)?;
         document.index(path.steps(), By::Value, false);
-        retain_new(array_at(&document, &path)?, &mut values);
+        let array = array_at(&document, &path)?;
+        if strict {
+            refuse_held(array, &path, &values, b"UNIQUE")?;
+        }
+        retain_new(array, &mut values);
     }
     let before = document.header().version;
     let length = document.edit(path.steps(), |node| match node.kind() {
@@ -134,7 +141,7 @@ pub(super) static INSERT: Command = Command {
     groups: Groups::UPDATE.union(Groups::APPEND),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("index", Kind::Integer), Arg::new("json", Kind::Json).multiple()],
+    args: &[KEY, PATH, Arg::new("index", Kind::Integer), Arg::new("json", Kind::Json).multiple(), DEFAULT],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -193,7 +200,7 @@ pub(super) static POP: Command = Command {
     groups: Groups::READ.union(Groups::UPDATE).union(Groups::ERASE),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("index|name", Kind::Json).optional()],
+    args: &[KEY, PATH, Arg::new("index|name", Kind::Json).optional(), DEFAULT],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -273,6 +280,7 @@ pub(super) static REMOVE: Command = Command {
         PATH,
         Arg::new("json", Kind::Json),
         Arg::new("most", Kind::Block(&[Arg::token("COUNT"), Arg::new("count", Kind::Integer)])).optional(),
+        DEFAULT,
     ],
     norefresh: true,
     creates: false,
@@ -309,7 +317,7 @@ pub(super) static CUT: Command = Command {
     groups: Groups::UPDATE.union(Groups::ERASE),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("start", Kind::Integer), Arg::new("stop", Kind::Integer)],
+    args: &[KEY, PATH, Arg::new("start", Kind::Integer), Arg::new("stop", Kind::Integer), DEFAULT],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -341,7 +349,7 @@ pub(super) static CLEAR: Command = Command {
     groups: Groups::UPDATE.union(Groups::ERASE),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH],
+    args: &[KEY, PATH, DEFAULT],
     norefresh: true,
     creates: false,
     ifversion: true,

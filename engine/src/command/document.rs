@@ -64,6 +64,35 @@ fn insert<'a>(call: &mut Call<'a>, key: &'a [u8], text: &[u8]) -> Result<(), Err
     call.check_policy(key)?;
     call.host.limits().bound(Limit::Document).check(text.len())?;
     let document = Document::new(text, call.now)?;
+    insert_document(call, key, document)
+}
+
+/// Creates the document that `edit` makes of one whose text this is, with the members that `DEFAULT` asked for, where
+/// there is none; nothing where `edit` answers `None`. It is at its first version then.
+pub(super) fn create_with<'a, T>(
+    call: &mut Call<'a>,
+    key: &'a [u8],
+    text: &[u8],
+    edit: impl FnOnce(&mut Draft<'_>) -> Result<Option<T>, Error>,
+) -> Result<Option<T>, Error> {
+    call.work_specially();
+    let mut document = Document::new(text, call.now)?;
+    let first = document.header().version;
+    let limits = *call.host.limits();
+    let mut draft = limits.draft(&mut document);
+    draft.break_up();
+    call.defaults.add(&mut draft)?;
+    let Some(result) = edit(&mut draft)? else {
+        return Ok(None);
+    };
+    document.set_version(first);
+    call.check_policy(key)?;
+    limits.bound(Limit::Document).check(document.len())?;
+    insert_document(call, key, document)?;
+    Ok(Some(result))
+}
+
+fn insert_document<'a>(call: &mut Call<'a>, key: &'a [u8], document: Document) -> Result<(), Error> {
     let header = document.header();
     call.host.insert(key, document)?;
     call.touch(key, Effect::Created, header);

@@ -1,7 +1,7 @@
 //! Commands that tell about a value: LEN, TYPE, KEYS, CONTAINS, EXPECT.
 
 use super::container::length;
-use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
+use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH, STRICT, found};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json, Sought};
 use crate::limits::Bound;
@@ -18,7 +18,7 @@ pub(super) static LEN: Command = Command {
     groups: Groups::READ,
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH.optional()],
+    args: &[KEY, PATH.optional(), STRICT],
     norefresh: true,
     creates: false,
     ifversion: false,
@@ -40,7 +40,7 @@ pub(super) static TYPE: Command = Command {
     groups: Groups::READ,
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH.optional()],
+    args: &[KEY, PATH.optional(), STRICT],
     norefresh: true,
     creates: false,
     ifversion: false,
@@ -62,7 +62,7 @@ pub(super) static KEYS: Command = Command {
     groups: Groups::READ,
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH.optional()],
+    args: &[KEY, PATH.optional(), STRICT],
     norefresh: true,
     creates: false,
     ifversion: false,
@@ -89,7 +89,7 @@ fn tell(
     let path = call.args.optional_path()?.unwrap_or_default();
     call.end()?;
     let bound = call.host.reply_bound();
-    let document = call.host.read_below(key)?;
+    let document = found(call.host.read_below(key)?, call.strict)?;
     let Some((document, node)) =
         document.and_then(|document| Some((document, document.root().find(path.steps())?)))
     else {
@@ -112,7 +112,7 @@ pub(super) static CONTAINS: Command = Command {
     groups: Groups::READ,
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("json", Kind::Json).optional()],
+    args: &[KEY, PATH, Arg::new("json", Kind::Json).optional(), STRICT],
     norefresh: true,
     creates: false,
     ifversion: false,
@@ -129,8 +129,8 @@ fn contains(call: &mut Call<'_>) -> Result<(), Error> {
         Some(_) => call.host.read_indexed(key, path.steps(), By::Value)?,
         None => call.host.read_below(key)?,
     };
-    let Some((document, node)) =
-        document.and_then(|document| Some((document, document.root().find(path.steps())?)))
+    let Some((document, node)) = found(document, call.strict)?
+        .and_then(|document| Some((document, document.root().find(path.steps())?)))
     else {
         call.reply.integer(0);
         return Ok(());

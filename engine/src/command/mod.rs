@@ -8,6 +8,7 @@ mod args;
 mod assign;
 mod condition;
 mod container;
+mod default;
 mod document;
 mod edit;
 mod exec;
@@ -25,6 +26,7 @@ mod value;
 use smallvec::SmallVec;
 
 pub use args::{Arg, Args, Kind};
+use default::Defaults;
 pub use table::{Entry, TABLE, entries, find};
 
 use crate::host::{Deadline, Done, Effect, Host, Touched};
@@ -118,11 +120,15 @@ const KEY: Arg = Arg::new("key", Kind::Key);
 const PATH: Arg = Arg::new("path", Kind::Path);
 const NX: Arg = Arg::token("NX");
 const XX: Arg = Arg::token("XX");
+const STRICT_WORD: &str = "STRICT";
+const STRICT: Arg = Arg::token(STRICT_WORD).optional();
+const DEFAULT: Arg = default::ARG;
 
 /// One command under way.
 ///
 /// A command takes its arguments, checks everything, changes documents, says what it touched, and replies
 /// last: after the first change nothing may fail.
+#[expect(clippy::struct_excessive_bools, reason = "options are given independently of each other")]
 pub struct Call<'a> {
     entry: Entry,
     pub(crate) args: Args<'a>,
@@ -133,6 +139,11 @@ pub struct Call<'a> {
     quiet: bool,
     expects_policy: bool,
     expects_version: Option<u32>,
+    /// Whether `STRICT` was given: what is not there, or a condition that is not met, is an error.
+    strict: bool,
+    defaults: Defaults<'a>,
+    /// The key of the document that `defaults` were added to.
+    defaulted: Option<&'a [u8]>,
     touched: SmallVec<[(Touched<'a>, Header); 1]>,
     policies_changed: bool,
 }
@@ -149,6 +160,9 @@ impl<'a> Call<'a> {
             quiet: entry.twin,
             expects_policy: false,
             expects_version: None,
+            strict: false,
+            defaults: Defaults::default(),
+            defaulted: None,
             touched: SmallVec::new(),
             policies_changed: false,
         }
@@ -156,9 +170,22 @@ impl<'a> Call<'a> {
 
     fn run(&mut self) -> Result<(), Error> {
         lifetime::clock(self.now)?;
-        (self.entry.command.run)(self)?;
-        debug_assert!(self.args.is_empty(), "{} leaves arguments unread", self.entry.name());
-        Ok(())
+        let result = (self.entry.command.run)(self);
+        debug_assert!(
+            result.is_err() || self.args.is_empty(),
+            "{} leaves arguments unread",
+            self.entry.name()
+        );
+        if let Some(key) = self.defaulted {
+            let changed = |(touched, _): &(Touched<'_>, Header)| touched.effect == Effect::Changed;
+            // What fails or finds nothing to do leaves the document as it was.
+            if !(result.is_ok() && self.touched.iter().any(changed))
+                && let Some(mut document) = self.host.edit(key)?
+            {
+                self.defaults.take_back(&mut document)?;
+            }
+        }
+        result
     }
 
     /// Takes the next option: `None` at the end, otherwise the declared token it is.
@@ -173,6 +200,8 @@ impl<'a> Call<'a> {
                         self.args.integer(0..=i64::from(u32::MAX), "a version is a whole number")?;
                     self.expects_version = Some(version as u32);
                 }
+                Some(STRICT_WORD) => self.strict = true,
+                Some(default::WORD) => self.defaults.take(&mut self.args)?,
                 other => return Ok(other),
             }
         }
@@ -188,14 +217,25 @@ impl<'a> Call<'a> {
 
     /// The document under `key`, to change it below its root, where there must be one. Called when all arguments
     /// are taken.
-    pub(crate) fn edit(&mut self, key: &[u8]) -> Result<Draft<'_>, Error> {
-        let mut document = self.try_edit(key)?.ok_or(Error::NoKey)?;
+    pub(crate) fn edit(&mut self, key: &'a [u8]) -> Result<Draft<'_>, Error> {
+        self.edit_if_any(key)?.ok_or(Error::NoKey)
+    }
+
+    /// The document under `key`, if there is one, to change it below its root, with the members that `DEFAULT` asked for.
+    pub(crate) fn edit_if_any(&mut self, key: &'a [u8]) -> Result<Option<Draft<'_>>, Error> {
+        let Some(mut document) = open(self.host, key, self.expects_version)? else {
+            return Ok(None);
+        };
         document.break_up();
-        Ok(document)
+        if !self.defaults.is_empty() {
+            self.defaults.add(&mut document)?;
+            self.defaulted = self.defaults.were_added().then_some(key);
+        }
+        Ok(Some(document))
     }
 
     /// The document under `key`, to look elements of the array at `path` up by their values and to change it.
-    pub(crate) fn edit_indexed(&mut self, key: &[u8], path: &Path, by: By) -> Result<Draft<'_>, Error> {
+    pub(crate) fn edit_indexed(&mut self, key: &'a [u8], path: &Path, by: By) -> Result<Draft<'_>, Error> {
         let mut document = self.edit(key)?;
         document.index(path.steps(), by, false);
         Ok(document)
@@ -203,14 +243,15 @@ impl<'a> Call<'a> {
 
     /// The document under `key`, to change it; refused where `IFVERSION` asked for another version.
     pub(crate) fn try_edit(&mut self, key: &[u8]) -> Result<Option<Draft<'_>>, Error> {
-        let document = self.host.edit(key)?;
-        let Some(expected) = self.expects_version else {
-            return Ok(document);
-        };
-        match document.ok_or(Error::NoKey)? {
-            document if document.header().version == expected => Ok(Some(document)),
-            document => Err(Error::Stale { version: document.header().version }),
+        open(self.host, key, self.expects_version)
+    }
+
+    /// Refuses `DEFAULT` where the root is replaced: nothing of what is there is used.
+    pub(crate) fn refuse_defaults(&self) -> Result<(), Error> {
+        if self.defaults.is_empty() {
+            return Ok(());
         }
+        Err(Error::argument(b"$", "DEFAULT is for paths below the root"))
     }
 
     /// Says that the document under `key` was read, created, changed or deleted.
@@ -313,6 +354,23 @@ impl<'a> Call<'a> {
             policies_changed: self.policies_changed,
         });
     }
+}
+
+/// The document under `key`, to change it; refused where it is not at the expected version.
+fn open<'h>(host: &'h mut dyn Host, key: &[u8], expected: Option<u32>) -> Result<Option<Draft<'h>>, Error> {
+    let document = host.edit(key)?;
+    let Some(expected) = expected else {
+        return Ok(document);
+    };
+    match document.ok_or(Error::NoKey)? {
+        document if document.header().version == expected => Ok(Some(document)),
+        document => Err(Error::Stale { version: document.header().version }),
+    }
+}
+
+/// What a reader looked for; under `STRICT` there must be a document.
+fn found<T>(document: Option<T>, strict: bool) -> Result<Option<T>, Error> {
+    if strict && document.is_none() { Err(Error::NoKey) } else { Ok(document) }
 }
 
 /// Runs a command, decides about lifetimes and has the host finish.

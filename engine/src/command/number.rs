@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 
 use smallvec::SmallVec;
 
-use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
+use super::document::create_with;
+use super::{Access, Arg, Call, Command, DEFAULT, KEY, Keys, Kind, PATH, STRICT};
 use crate::arithmetic::{Operator, calculate, double, is_number, printed};
 use crate::container::fits;
 use crate::host::Effect;
@@ -14,16 +15,20 @@ use crate::limits::Bound;
 use crate::moment::{Moment, shifted_seconds};
 use crate::node::{Edit, Node};
 use crate::path::Path;
-use crate::{Error, Groups};
+use crate::{Draft, Error, Groups};
 
 pub(super) static INCRBY: Command = Command {
     name: "INCRBY",
     subcommand: None,
-    summary: "Adds to a number: exactly for integers, as doubles otherwise.",
+    summary: "Adds to a number: exactly for integers, as doubles otherwise. Where there is no document, ELSE creates it \
+              from this JSON first. STRICT fails where MIN or MAX is not met.",
     access: Access::Grow,
     tells: true,
     groups: Groups::UPDATE.union(Groups::ARITHMETIC),
-    special: None,
+    special: Some((
+        "where ELSE creates the document",
+        Groups::CREATE.union(Groups::UPDATE).union(Groups::ARITHMETIC),
+    )),
     keys: Keys::First,
     args: &[
         KEY,
@@ -31,9 +36,13 @@ pub(super) static INCRBY: Command = Command {
         Arg::new("number", Kind::Json),
         Arg::new("least", Kind::Block(&[Arg::token("MIN"), Arg::new("minimum", Kind::Json)])).optional(),
         Arg::new("most", Kind::Block(&[Arg::token("MAX"), Arg::new("maximum", Kind::Json)])).optional(),
+        STRICT,
+        DEFAULT,
+        Arg::new("otherwise", Kind::Block(&[Arg::token("ELSE"), Arg::new("document", Kind::Json)]))
+            .optional(),
     ],
     norefresh: true,
-    creates: false,
+    creates: true,
     ifversion: true,
     reply: "the new number; nil when it would be below MIN or above MAX",
     run: incrby,
@@ -43,36 +52,75 @@ fn incrby(call: &mut Call<'_>) -> Result<(), Error> {
     let key = call.args.word()?;
     let path = call.args.path()?;
     let operand = number(call.args.json(0)?)?;
-    let (mut least, mut most) = (None, None);
+    let (mut least, mut most, mut otherwise) = (None, None, None);
     while let Some(option) = call.option()? {
-        *(if option == "MIN" { &mut least } else { &mut most }) = Some(number(call.args.json(0)?)?);
+        match option {
+            "MIN" => least = Some(number(call.args.json(0)?)?),
+            "MAX" => most = Some(number(call.args.json(0)?)?),
+            _ => otherwise = Some(call.args.json(0)?),
+        }
     }
     if let (Some(least), Some(most)) = (&least, &most)
         && json::order(least, most) == Some(Ordering::Greater)
     {
         return Err(Error::argument(least, "MIN is above MAX"));
     }
-    let mut document = call.edit(key)?;
-    let sum = document.edit(path.steps(), |node| {
-        let sum = combined(node, &path, Operator::Add, &operand)?;
-        let crosses = |bound: &Option<Cow<'_, [u8]>>, way| {
-            bound.as_ref().is_some_and(|bound| json::order(sum.as_bytes(), bound) == Some(way))
-        };
-        if crosses(&least, Ordering::Less) || crosses(&most, Ordering::Greater) {
-            return Ok((None, None));
+    let strict = call.strict;
+    let increment = Increment { path, operand, least, most, strict };
+    let sum = match (call.edit_if_any(key)?, otherwise) {
+        (Some(mut document), _) => {
+            let sum = increment.apply(&mut document)?;
+            let header = document.header();
+            if sum.is_some() {
+                call.touch(key, Effect::Changed, header);
+            }
+            sum
         }
-        // The reply's copy: on the stack, as most sums are short.
-        let reply = SmallVec::<[u8; 32]>::from_slice(sum.as_bytes());
-        Ok((Some(reply), Some(Edit::Set(sum.into_bytes().into()))))
-    })?;
-    let Some(sum) = sum.ok_or_else(|| Error::no_path(&path))? else {
-        call.reply.null();
-        return Ok(());
+        (None, Some(text)) => create_with(call, key, &text, |document| increment.apply(document))?,
+        (None, None) => return Err(Error::NoKey),
     };
-    let header = document.header();
-    call.touch(key, Effect::Changed, header);
-    call.reply.bulk(&sum);
+    match sum {
+        Some(sum) => call.reply.bulk(&sum),
+        None => call.reply.null(),
+    }
     Ok(())
+}
+
+/// What INCRBY does to a document.
+struct Increment<'a> {
+    path: Path,
+    operand: Cow<'a, [u8]>,
+    least: Option<Cow<'a, [u8]>>,
+    most: Option<Cow<'a, [u8]>>,
+    /// Whether it is an error to cross a bound.
+    strict: bool,
+}
+
+/// A sum as the reply holds it: on the stack, as most are short.
+type Sum = SmallVec<[u8; 32]>;
+
+impl Increment<'_> {
+    /// The new number; `None` where it would cross a bound, and nothing changed.
+    fn apply(&self, document: &mut Draft<'_>) -> Result<Option<Sum>, Error> {
+        let Self { path, operand, least, most, strict } = self;
+        let sum = document.edit(path.steps(), |node| {
+            let sum = combined(node, path, Operator::Add, operand)?;
+            for (word, bound, way) in [("MIN", least, Ordering::Less), ("MAX", most, Ordering::Greater)] {
+                let Some(bound) = bound else { continue };
+                if json::order(sum.as_bytes(), bound) != Some(way) {
+                    continue;
+                }
+                if *strict {
+                    let condition = [word.as_bytes(), b" ", bound].concat();
+                    return Err(Error::unmet(&condition, path, "would hold", sum.as_bytes()));
+                }
+                return Ok((None, None));
+            }
+            let reply = Sum::from_slice(sum.as_bytes());
+            Ok((Some(reply), Some(Edit::Set(sum.into_bytes().into()))))
+        })?;
+        sum.ok_or_else(|| Error::no_path(path))
+    }
 }
 
 /// The number at a path, combined with another one.
@@ -113,6 +161,7 @@ pub(super) static CALC: Command = Command {
             ]),
         ),
         Arg::new("operand", Kind::Json),
+        DEFAULT,
     ],
     norefresh: true,
     creates: false,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::container::{array_at, cut_all};
-use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
+use super::{Access, Arg, Call, Command, DEFAULT, KEY, Keys, Kind, PATH, STRICT, found};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
 use crate::limits::Bound;
@@ -31,6 +31,7 @@ pub(super) static PUSH: Command = Command {
         PATH,
         Arg::new("item", Kind::Block(&[Arg::new("priority", Kind::Json), Arg::new("json", Kind::Json)]))
             .multiple(),
+        DEFAULT,
     ],
     norefresh: true,
     creates: false,
@@ -139,7 +140,7 @@ pub(super) static UNPUSH: Command = Command {
     groups: Groups::UPDATE.union(Groups::ERASE),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple()],
+    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple(), DEFAULT],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -169,7 +170,7 @@ pub(super) static POPMIN: Command = Command {
     groups: Groups::READ.union(Groups::UPDATE).union(Groups::ERASE),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("count", Kind::Integer).optional()],
+    args: &[KEY, PATH, Arg::new("count", Kind::Integer).optional(), DEFAULT],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -200,7 +201,7 @@ pub(super) static PEEK: Command = Command {
     groups: Groups::READ,
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("count", Kind::Integer).optional()],
+    args: &[KEY, PATH, Arg::new("count", Kind::Integer).optional(), STRICT],
     norefresh: true,
     creates: false,
     ifversion: false,
@@ -211,7 +212,7 @@ pub(super) static PEEK: Command = Command {
         let count = count(call, &PEEK)?;
         let bound = call.host.reply_bound();
         let mut items = Vec::new();
-        if let Some(document) = call.host.read_below(key)?
+        if let Some(document) = found(call.host.read_below(key)?, call.strict)?
             && document.root().find(path.steps()).is_some()
         {
             items = first(array_at(document, &path)?, &path, count, bound)?;

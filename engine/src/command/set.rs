@@ -6,15 +6,13 @@ use std::collections::{HashMap, HashSet};
 
 use super::args::Values;
 use super::container::{array_at, cut_all};
-use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
+use super::{Access, Arg, Call, Command, DEFAULT, KEY, Keys, Kind, PATH, STRICT};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
 use crate::node::{By, Edit, Node, Normals, runs};
 use crate::path::Path;
 use crate::seen::Seen;
 use crate::{Draft, Error, Groups};
-
-const STRICT: Arg = Arg::token("STRICT").optional();
 
 pub(super) static ADD: Command = Command {
     name: "ADD",
@@ -25,7 +23,7 @@ pub(super) static ADD: Command = Command {
     groups: Groups::UPDATE.union(Groups::APPEND),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple(), STRICT],
+    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple(), STRICT, DEFAULT],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -37,12 +35,12 @@ fn add(call: &mut Call<'_>) -> Result<(), Error> {
     let key = call.args.word()?;
     let path = call.args.path()?;
     let mut values = call.args.values(&ADD, path.depth() + 1)?;
-    let strict = strict(call)?;
+    call.end()?;
+    let strict = call.strict;
     let mut document = call.edit_indexed(key, &path, By::Value)?;
     let set = array_at(&document, &path)?;
-    let sought = values.iter().map(|value| json::normal(value)).collect();
-    if strict && !set.held(By::Value, &sought).is_empty() {
-        return Err(Error::changed(&path));
+    if strict {
+        refuse_held(set, &path, &values, b"STRICT")?;
     }
     add_all(&mut document, &path, &mut values)?;
     let header = document.header();
@@ -62,13 +60,19 @@ pub(super) fn add_all(document: &mut Draft<'_>, path: &Path, values: &mut Values
     Ok(())
 }
 
-/// Takes the options: whether STRICT is among them.
-fn strict(call: &mut Call<'_>) -> Result<bool, Error> {
-    let mut strict = false;
-    while call.option()?.is_some() {
-        strict = true;
+/// Fails, by the name of the condition, where an array has one of the values.
+pub(super) fn refuse_held(
+    array: Node<'_>,
+    path: &Path,
+    values: &[Cow<'_, [u8]>],
+    condition: &[u8],
+) -> Result<(), Error> {
+    let sought: Normals<'_> = values.iter().map(|value| json::normal(value)).collect();
+    let held = array.held(By::Value, &sought);
+    match values.iter().find(|value| held.contains(&*json::normal(value))) {
+        Some(value) => Err(Error::unmet(condition, path, "holds", value)),
+        None => Ok(()),
     }
-    Ok(strict)
 }
 
 /// Leaves the values that are new to an array, each once.
@@ -88,7 +92,7 @@ pub(super) static DISCARD: Command = Command {
     groups: Groups::UPDATE.union(Groups::ERASE),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple(), STRICT],
+    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple(), STRICT, DEFAULT],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -100,7 +104,8 @@ fn discard(call: &mut Call<'_>) -> Result<(), Error> {
     let key = call.args.word()?;
     let path = call.args.path()?;
     let values = call.args.values(&DISCARD, 0)?;
-    let strict = strict(call)?;
+    call.end()?;
+    let strict = call.strict;
     let mut document = call.edit_indexed(key, &path, By::Value)?;
     let removed = discard_all(&mut document, &path, &values, strict)?;
     let header = document.header();
@@ -119,9 +124,11 @@ pub(super) fn discard_all(
     let sought: Normals<'_> = values.iter().map(|value| json::normal(value)).collect();
     let places = array_at(document, path)?.places(By::Value, &sought);
     let ranges = runs(places.iter().map(|(place, _)| *place));
-    let found: HashSet<&Cow<'_, [u8]>> = places.iter().map(|(_, normal)| normal).collect();
-    if strict && found.len() < sought.len() {
-        return Err(Error::changed(path));
+    if strict {
+        let found: HashSet<&Cow<'_, [u8]>> = places.iter().map(|(_, normal)| normal).collect();
+        if let Some(value) = values.iter().find(|value| !found.contains(&json::normal(value))) {
+            return Err(Error::unmet(b"STRICT", path, "does not hold", value));
+        }
     }
     cut_all(document, path, &ranges)
 }

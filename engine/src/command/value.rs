@@ -6,7 +6,7 @@ use super::args::exclusive;
 use super::assign::{assign, assign_all, merge, remove};
 use super::condition::{self, Condition};
 use super::document::put;
-use super::{Access, Arg, Call, Command, KEY, Keys, Kind, NX, PATH, XX};
+use super::{Access, Arg, Call, Command, DEFAULT, KEY, Keys, Kind, NX, PATH, STRICT, XX, found};
 use crate::host::Effect;
 use crate::limits::Bound;
 use crate::node::Node;
@@ -27,6 +27,7 @@ pub(super) static SET: Command = Command {
         PATH,
         Arg::new("json", Kind::Json),
         Arg::new("condition", Kind::OneOf(&[NX, XX])).optional(),
+        DEFAULT,
     ],
     norefresh: true,
     creates: true,
@@ -44,6 +45,7 @@ fn set(call: &mut Call<'_>) -> Result<(), Error> {
         exclusive(&mut condition, option)?;
     }
     let done = if path.is_root() {
+        call.refuse_defaults()?;
         put(call, key, &value, condition)?
     } else {
         set_below(call, key, &path, &value, condition)?
@@ -78,7 +80,7 @@ pub(super) static GET: Command = Command {
     groups: Groups::READ.union(Groups::FETCH),
     special: Some(("below the root", Groups::READ)),
     keys: Keys::First,
-    args: &[KEY, PATH.optional().multiple()],
+    args: &[KEY, PATH.optional().multiple(), STRICT],
     norefresh: true,
     creates: false,
     ifversion: false,
@@ -98,7 +100,7 @@ fn get(call: &mut Call<'_>) -> Result<(), Error> {
     }
     let bound = call.host.reply_bound();
     let document = if paths.is_empty() { call.host.read(key)? } else { call.host.read_below(key)? };
-    let Some(document) = document else {
+    let Some(document) = found(document, call.strict)? else {
         call.reply.null();
         return Ok(());
     };
@@ -150,6 +152,7 @@ pub(super) static UPDATE: Command = Command {
         KEY,
         Arg::new("assignment", Kind::Block(&[PATH, Arg::new("json", Kind::Json)])).multiple(),
         condition::ARG,
+        DEFAULT,
     ],
     norefresh: true,
     creates: false,
@@ -198,7 +201,7 @@ pub(super) static MERGE: Command = Command {
     groups: Groups::UPDATE,
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("json", Kind::Json)],
+    args: &[KEY, PATH, Arg::new("json", Kind::Json), DEFAULT],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -226,7 +229,7 @@ pub(super) static UNSET: Command = Command {
     groups: Groups::UPDATE.union(Groups::ERASE),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH.multiple()],
+    args: &[KEY, PATH.multiple(), DEFAULT],
     norefresh: true,
     creates: false,
     ifversion: true,

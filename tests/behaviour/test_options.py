@@ -1,0 +1,170 @@
+"""Options that several commands share, on every host: STRICT, DEFAULT, ELSE."""
+
+from __future__ import annotations
+
+import pytest
+
+from _hosts import CommandFailed, Host, later
+
+KEY, ABSENT = "Doc:1", "Doc:absent"
+DOCUMENT = '{"n":1,"list":[1,2],"map":{"a":1},"queue":[[1,"a"]],"text":"a"}'
+NO_KEY = "NOKEY there is no document under this key"
+READERS = {
+    "MODEL.GET": (),
+    "MODEL.LEN": ("$.list",),
+    "MODEL.TYPE": ("$.n",),
+    "MODEL.KEYS": ("$.map",),
+    "MODEL.CONTAINS": ("$.list", "1"),
+    "MODEL.PEEK": ("$.queue",),
+}
+
+
+async def text(host: Host, key: str = KEY) -> str:
+    reply = await host.call("MODEL.GET_RO", key)
+    assert isinstance(reply, bytes)
+    return reply.decode()
+
+
+async def in_batch(host: Host, *words: str) -> str:
+    """The error of a batch that holds an increment and then this command; nothing of it may stay."""
+    before = await host.state(KEY)
+    batch = ["4", "MODEL.INCRBY", KEY, "$.n", "1", str(len(words)), *words]
+    refusal = await host.refused("MODEL.EXEC", "2", KEY, ABSENT, *batch)
+    assert await host.state(KEY) == before
+    return refusal
+
+
+class TestStrictReaders:
+    @pytest.mark.parametrize("twin", ["", "_RO"])
+    @pytest.mark.parametrize("name", READERS)
+    async def test_a_missing_document_is_an_error(self, host: Host, name: str, twin: str) -> None:
+        words = (f"{name}{twin}", ABSENT, *READERS[name], "STRICT")
+        await host.call("MODEL.CREATE", KEY, DOCUMENT)
+        assert await host.refused(*words) == NO_KEY
+        assert (await in_batch(host, *words)).startswith(f"NOKEY operation 2 ({name}{twin}): ")
+        assert await host.call(*words[:-1]) == (0 if name == "MODEL.CONTAINS" else None)
+
+    @pytest.mark.parametrize("name", READERS)
+    async def test_a_document_is_read_as_without(self, host: Host, name: str) -> None:
+        await host.call("MODEL.CREATE", KEY, DOCUMENT)
+        for path in (READERS[name], ("$.none", *READERS[name][1:])):
+            assert await host.call(name, KEY, *path, "STRICT", "NOREFRESH") == await host.call(
+                name, KEY, *path
+            )
+
+
+class TestDefault:
+    async def test_a_member_of_a_later_release_starts_from_it(self, host: Host) -> None:
+        await host.call("MODEL.CREATE", KEY, '{"counts":{}}')
+        words = ("MODEL.INCRBY", KEY, "$.counts.ada", "1", "DEFAULT", "$.counts.ada", "0")
+        assert [await host.call(*words), await host.call(*words)] == [b"1", b"2"]
+        assert await text(host) == '{"counts":{"ada":2}}'
+        assert (await host.lifetime(KEY))["version"] == 3
+
+    async def test_several_build_on_each_other(self, host: Host) -> None:
+        await host.call("MODEL.CREATE", KEY, "{}")
+        defaults = ("DEFAULT", "$.a", "{}", "DEFAULT", "$.a.tags", '[ "x" ]')
+        assert await host.call("MODEL.APPEND", KEY, "$.a.tags", '"y"', *defaults, "IFVERSION", "1") == 2
+        assert await text(host) == '{"a":{"tags":["x","y"]}}'
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("MODEL.INCRBY", KEY, "$.m", "1", "MAX", "9", "DEFAULT", "$.m", "9"),
+            ("MODEL.POP", KEY, "$.m", "DEFAULT", "$.m", "[]"),
+            ("MODEL.ADD", KEY, "$.m", "1", "DEFAULT", "$.m", "[1]"),
+        ],
+        ids=lambda words: words[0],
+    )
+    async def test_what_finds_nothing_to_do_leaves_it_out(self, host: Host, words: tuple[str, ...]) -> None:
+        await host.call("MODEL.CREATE", KEY, DOCUMENT)
+        before = await host.state(KEY)
+        await host.call(*words)
+        assert await host.state(KEY) == before
+
+    async def test_what_fails_leaves_it_out(self, host: Host) -> None:
+        await host.call("MODEL.CREATE", KEY, DOCUMENT)
+        words = ("MODEL.CALC", KEY, "$.m", "DIV", "0", "DEFAULT", "$.m", "9")
+        before = await host.state(KEY)
+        assert (await host.refused(*words)).startswith("OUTOFRANGE ")
+        assert await host.state(KEY) == before
+        assert (await in_batch(host, *words)).startswith("OUTOFRANGE operation 2 ")
+
+    async def test_in_a_batch_it_is_there_for_the_next_operation(self, host: Host) -> None:
+        await host.call("MODEL.CREATE", KEY, DOCUMENT)
+        first = ["MODEL.INCRBY", KEY, "$.m", "1", "DEFAULT", "$.m", "1"]
+        second = ["MODEL.INCRBY", KEY, "$.m", "1"]
+        batch = [str(len(first)), *first, str(len(second)), *second]
+        assert await host.call("MODEL.EXEC", "1", KEY, *batch) == [b"2", b"3"]
+
+
+class TestElse:
+    WORDS = ("MODEL.INCRBY", KEY, "$.n", "1", "MAX", "2", "ELSE", '{ "n": 0, "by": "ada" }')
+
+    async def test_a_rate_limiter_is_one_trip(self, host: Host) -> None:
+        await host.call("MODEL.POLICY", "SET", "Doc:", "TTL", 60_000, "REFRESH", "NONE")
+        reply, moments = await host.timed(*self.WORDS, "EXPECT-POLICY")
+        assert reply == b"1"
+        assert await host.deadline(KEY) in later(moments, 60_000)
+        deadline = await host.deadline(KEY)
+        assert [await host.call(*self.WORDS) for _ in range(2)] == [b"2", None]
+        assert await host.deadline(KEY) == deadline
+        assert await text(host) == '{"n":2,"by":"ada"}'
+        assert (await host.lifetime(KEY))["version"] == 2
+
+    @pytest.mark.parametrize(
+        ("words", "prefix"),
+        [
+            (("$.n", "1", "EXPECT-POLICY", "ELSE", '{"n":0}'), "NOPOLICY"),
+            (("$.n", "1", "IFVERSION", "1", "ELSE", '{"n":0}'), "NOKEY"),
+            (("$.n", "1", "ELSE", '{"m":0}'), "NOPATH"),
+            (("$.n", "1", "ELSE", '{"n":[]}'), "BADTYPE"),
+            (("$.n", "1", "ELSE", '{"n":0'), "BADJSON"),
+            (("$.n", "1", "MAX", "0", "STRICT", "ELSE", '{"n":0}'), "STALE"),
+        ],
+    )
+    async def test_an_error_creates_nothing(self, host: Host, words: tuple[str, ...], prefix: str) -> None:
+        assert (await host.refused("MODEL.INCRBY", KEY, *words)).split()[0] == prefix
+        assert await host.call("DBSIZE") == 0
+
+    async def test_a_bound_that_is_not_met_creates_nothing(self, host: Host) -> None:
+        assert await host.call("MODEL.INCRBY", KEY, "$.n", "5", "MAX", "4", "ELSE", '{"n":0}') is None
+        assert await host.call("DBSIZE") == 0
+
+    async def test_it_goes_with_default_and_in_a_batch(self, host: Host) -> None:
+        words = ["MODEL.INCRBY", KEY, "$.n.a", "1", "ELSE", '{"n":{}}', "DEFAULT", "$.n.a", "0"]
+        twice = [*[str(len(words)), *words] * 2]
+        assert await host.call("MODEL.EXEC", "1", KEY, *twice) == [b"1", b"2"]
+        assert await text(host) == '{"n":{"a":2}}'
+
+
+class TestStrictConditions:
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (("MODEL.INCRBY", "$.n", "2", "MAX", "2"), "MAX 2 is not met: path '$.n' would hold 3"),
+            (("MODEL.INCRBY", "$.n", "-2", "MIN", "0"), "MIN 0 is not met: path '$.n' would hold -1"),
+            (("MODEL.APPEND", "$.list", "7", "2.0", "UNIQUE"), "UNIQUE is not met: path '$.list' holds 2.0"),
+            (("MODEL.ADD", "$.list", "7", "2.0"), "STRICT is not met: path '$.list' holds 2.0"),
+            (("MODEL.DISCARD", "$.list", "1", "3"), "STRICT is not met: path '$.list' does not hold 3"),
+        ],
+        ids=lambda each: each[0] if isinstance(each, tuple) else "",
+    )
+    async def test_it_fails_and_so_does_its_batch(
+        self, host: Host, words: tuple[str, ...], message: str
+    ) -> None:
+        await host.call("MODEL.CREATE", KEY, DOCUMENT)
+        line = (words[0], KEY, *words[1:], "STRICT")
+        before = await host.state(KEY)
+        assert await host.refused(*line) == f"STALE {message}; read it again, then repeat"
+        assert await host.state(KEY) == before
+        with pytest.raises(CommandFailed, match=rf"^STALE operation 2 \({words[0]}\): .* is not met: "):
+            await host.call(
+                "MODEL.EXEC", "1", KEY, "4", "MODEL.SET", KEY, "$.text", '"b"', str(len(line)), *line
+            )
+        assert await host.state(KEY) == before
+
+    async def test_met_it_does_the_same(self, host: Host) -> None:
+        await host.call("MODEL.CREATE", KEY, DOCUMENT)
+        assert await host.call("MODEL.INCRBY", KEY, "$.n", "1", "MIN", "2", "MAX", "2", "STRICT") == b"2"
+        assert await host.call("MODEL.APPEND", KEY, "$.list", "3", "UNIQUE", "STRICT") == 3
