@@ -28,6 +28,13 @@ impl<'d> Draft<'d> {
         Self { journal: Some(journal), ..self }
     }
 
+    /// Forgets the last changes that were noted, so many: they have been undone, and come to nothing.
+    pub(crate) fn forget(&mut self, changes: usize) {
+        if let Some(journal) = self.journal.as_deref_mut() {
+            journal.truncate(journal.len().saturating_sub(changes));
+        }
+    }
+
     /// How many bytes its text can still grow by.
     pub(crate) fn room(&self) -> Bound {
         self.bound.less(self.len())

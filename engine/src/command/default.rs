@@ -75,9 +75,12 @@ impl<'a> Defaults<'a> {
 
     /// Removes what was added from a document that was not changed since. Each was the last member of its parent then.
     pub(super) fn take_back(&mut self, document: &mut Draft<'_>) -> Result<(), Error> {
-        for at in std::mem::take(&mut self.added).into_iter().rev() {
-            document.edit(self.given[at].0.steps(), |_| Ok(((), Some(Edit::Remove))))?;
+        let added = std::mem::take(&mut self.added);
+        for at in added.iter().rev() {
+            document.edit(self.given[*at].0.steps(), |_| Ok(((), Some(Edit::Remove))))?;
         }
+        // Each came and went.
+        document.forget(2 * added.len());
         document.set_version(self.version);
         Ok(())
     }
@@ -88,7 +91,7 @@ mod tests {
     use proptest::prelude::*;
 
     use crate::embedded::Keyspace;
-    use crate::{Error, Value};
+    use crate::{Error, Mirror, Value};
 
     /// Commands that add what is missing in the documents below, each with whether it changes anything.
     #[rustfmt::skip]
@@ -222,6 +225,10 @@ mod tests {
             }
             prop_assert_eq!(call(keyspace, words), call(twin, command));
             let after = state(keyspace);
+            let mut mirror = Mirror::new(document.as_bytes()).unwrap();
+            let told = mirror.apply(&words.split(' ').map(str::as_bytes).collect::<Vec<_>>());
+            prop_assert_eq!(told.is_ok_and(|(_, told)| !told.is_empty()), changes);
+            prop_assert_eq!(mirror.text().map(Value::Bulk), Some(after.0.clone()));
             if changes {
                 prop_assert_eq!(&after.0, &state(twin).0);
                 // One step, however many members were added.
