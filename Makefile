@@ -4,7 +4,7 @@ MODULE := $(or $(CARGO_TARGET_DIR),target)/release/librapyer.so
 export RAPYER_MODULE ?= $(abspath $(MODULE))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check bench counts docs notices image build extension module servers clean
+.PHONY: help demo test soak check bench counts docs builders notices image build extension module servers clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,8 +39,11 @@ bench: extension module ## Measured ratios against the server's own commands and
 counts: extension module ## Instructions of each command against benchmarks/instructions.json; RECORD=1 writes it anew
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.instructions $(if $(RECORD),--record,--check)
 
-docs: extension ## Writes docs/commands.md anew from the command table
+docs: builders ## Writes docs/commands.md and the builders anew from the command table
 	$(BIN)/python scripts/reference.py
+
+builders: extension ## Writes python/rapyer/_commands.py anew from the command table
+	$(BIN)/python scripts/builders.py
 
 notices: .venv/ready ## Writes THIRD-PARTY-NOTICES anew from the crates that are linked in
 	$(BIN)/python scripts/notices.py

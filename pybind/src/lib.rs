@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyBytesMethods, PyDict, PyList};
-use rapyer_engine::command::{Access, Keys, entries};
+use rapyer_engine::command::{Access, Arg, Keys, Kind, entries};
 use rapyer_engine::embedded::{Clocks, Keyspace};
 use rapyer_engine::{Limit, Millis, Prefix, Time, Value, guarded, json};
 
@@ -145,6 +145,38 @@ fn commands(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
             row.set_item("creates", command.creates)?;
             row.set_item("ifversion", command.ifversion)?;
             row.set_item("arity", command.arity())?;
+            row.set_item("arguments", arguments(py, command.arguments())?)?;
+            Ok(row)
+        })
+        .collect()
+}
+
+/// Arguments as the table declares them, a dict each; `parts` are the choices of one, or the arguments of a block.
+fn arguments(
+    py: Python<'_>,
+    args: impl IntoIterator<Item = &'static Arg>,
+) -> PyResult<Vec<Bound<'_, PyDict>>> {
+    args.into_iter()
+        .map(|arg| {
+            let (kind, token, parts): (_, _, &[Arg]) = match &arg.kind {
+                Kind::Key => ("key", None, &[]),
+                Kind::Path => ("path", None, &[]),
+                Kind::Json => ("json", None, &[]),
+                Kind::Integer => ("integer", None, &[]),
+                Kind::Count => ("count", None, &[]),
+                Kind::Millis => ("millis", None, &[]),
+                Kind::Text => ("text", None, &[]),
+                Kind::Token(word) => ("token", Some(*word), &[]),
+                Kind::OneOf(choices) => ("one-of", None, choices),
+                Kind::Block(parts) => ("block", None, parts),
+            };
+            let row = PyDict::new(py);
+            row.set_item("name", arg.name)?;
+            row.set_item("kind", kind)?;
+            row.set_item("token", token)?;
+            row.set_item("parts", arguments(py, parts)?)?;
+            row.set_item("optional", arg.optional)?;
+            row.set_item("multiple", arg.multiple)?;
             Ok(row)
         })
         .collect()

@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncIterator
 from functools import partial
 from threading import Lock
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary
 
@@ -19,6 +19,7 @@ from rapyer._transport.embedded import EmbeddedTransport
 from rapyer._transport.limits import Limits
 from rapyer._transport.sentinel import SentinelTransport
 from rapyer._transport.server import ServerTransport
+from rapyer._words import Word
 from rapyer.embedded import engine
 from rapyer.errors import (
     CommandError,
@@ -34,9 +35,6 @@ from rapyer.errors import (
 )
 
 __all__ = ["Route", "Word", "connect", "execute", "scan", "slot"]
-
-Word: TypeAlias = bytes | str | int
-"""One argument of a command."""
 
 
 class Route(NamedTuple):

@@ -73,6 +73,18 @@ class Field:
     def __get__(self, model: Any, owner: type) -> Any: ...
     def __set__(self, model: Any, value: Any) -> None: ...
 
+class Argument(TypedDict):
+    """An argument of a command, in the order of the command line."""
+
+    name: str
+    kind: Literal["key", "path", "json", "integer", "count", "millis", "text", "token", "one-of", "block"]
+    token: str | None
+    """The literal word that a token is."""
+    parts: list[Argument]
+    """The choices of a one-of, the arguments of a block."""
+    optional: bool
+    multiple: bool
+
 class Command(TypedDict):
     """A row of the command table."""
 
@@ -90,6 +102,8 @@ class Command(TypedDict):
     creates: bool
     ifversion: bool
     arity: int
+    arguments: list[Argument]
+    """All of them, the common options included."""
 
 def commands() -> list[Command]:
     """The command table: a row for every name that clients can call."""

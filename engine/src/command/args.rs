@@ -24,6 +24,8 @@ pub enum Kind {
     /// JSON text.
     Json,
     Integer,
+    /// How many words the next argument takes, or, in a block, all that is left of the block.
+    Count,
     /// Milliseconds.
     Millis,
     /// Any bytes.
@@ -387,7 +389,7 @@ mod tests {
 
     fn integers(args: &[Arg]) -> bool {
         args.iter().any(|arg| match &arg.kind {
-            Kind::Integer | Kind::Millis => true,
+            Kind::Integer | Kind::Count | Kind::Millis => true,
             Kind::Block(parts) | Kind::OneOf(parts) => integers(parts),
             _ => false,
         })

@@ -116,7 +116,7 @@ pub(super) static SAVE: Command = Command {
             "only",
             Kind::Block(&[
                 Arg::token("ONLY"),
-                Arg::new("count", Kind::Integer),
+                Arg::new("count", Kind::Count),
                 Arg::new("name", Kind::Json).optional().multiple(),
             ]),
         )

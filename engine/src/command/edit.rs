@@ -15,7 +15,7 @@ use crate::path::{Path, Step};
 use crate::{Draft, Error, Groups};
 
 const JSON: Arg = Arg::new("json", Kind::Json);
-const COUNT: Arg = Arg::new("count", Kind::Integer);
+const COUNT: Arg = Arg::new("count", Kind::Count);
 const ITEM: Arg = Arg::new("item", Kind::Json).multiple();
 
 pub(super) static EDIT: Command = Command {

@@ -16,12 +16,12 @@ pub(super) static EXEC: Command = Command {
     special: None,
     keys: Keys::Counted,
     args: &[
-        Arg::new("numkeys", Kind::Integer),
+        Arg::new("numkeys", Kind::Count),
         Arg::new("key", Kind::Key).multiple(),
         Arg::new(
             "operation",
             Kind::Block(&[
-                Arg::new("nargs", Kind::Integer),
+                Arg::new("nargs", Kind::Count),
                 Arg::new("command", Kind::Text),
                 Arg::new("arg", Kind::Text).optional().multiple(),
             ]),

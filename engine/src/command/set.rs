@@ -143,7 +143,7 @@ pub(super) static SETOP: Command = Command {
     special: None,
     keys: Keys::Counted,
     args: &[
-        Arg::new("numkeys", Kind::Integer),
+        Arg::new("numkeys", Kind::Count),
         Arg::new("key", Kind::Key).multiple(),
         PATH.multiple(),
         Arg::new("operation", Kind::OneOf(&[Arg::token("UNION"), Arg::token("INTER"), Arg::token("DIFF")])),

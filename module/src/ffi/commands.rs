@@ -397,7 +397,9 @@ impl Arena {
             Kind::Path | Kind::Json | Kind::Text => {
                 raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_STRING
             }
-            Kind::Integer | Kind::Millis => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_INTEGER,
+            Kind::Integer | Kind::Count | Kind::Millis => {
+                raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_INTEGER
+            }
             Kind::Token(word) => {
                 entry.token = self.text(word);
                 raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_PURE_TOKEN
