@@ -24,13 +24,14 @@ soak: extension module ## Minutes of chaos on every server, which no other targe
 	-scripts/servers
 	$(BIN)/python -m pytest -m soak
 
-check: .venv/ready ## Formatting, lints and types of Rust and Python
+check: .venv/ready ## Formatting, lints, types and imports of Rust and Python
 	cargo fmt --all --check
 	scripts/cargo clippy --quiet --workspace --all-targets -- -D warnings
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/basedpyright
+	PYTHONPATH=python $(BIN)/lint-imports --no-logo --no-cache
 
 bench: extension module ## Measured ratios against the server's own commands and redis-py
 	-scripts/servers
