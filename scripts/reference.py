@@ -19,9 +19,13 @@ Values are JSON text, member names included. A path is a singular query of RFC 9
 
 A command refreshes a document's deadline when the policy of the key's prefix holds one of the command's
 groups; `NOREFRESH` says not to this time, and a twin whose name ends in `_RO` never does. `EXPECT-POLICY`
-creates nothing where no policy covers the key. `IFVERSION` refuses to change a document that is at another
-version, which every write counts up and `MODEL.TTL GET` tells. [Lifetime](lifetime.md) says what a refresh
-does.
+creates nothing where no policy covers the key. [Lifetime](lifetime.md) says what a refresh does.
+
+A version is `<created>-<counter>`: when the document was created, and a number that every write counts up, so
+that a document created anew under the same key is at another one. `WITHVERSION` makes the reply an array of
+two, the usual one and the version afterwards, nil where there is no document. `IFVERSION` takes a version, or
+the counter of one, and refuses to work on a document that is at another: `MODEL.EXPECT key $ IFVERSION
+version` in a batch guards what other commands do, such as `MODEL.DEL`.
 
 `DEFAULT path json` is for members that a document may lack, such as one of an older release: where the
 path leads nowhere and its parent is an object, the member is set to this value first, as a part of the same

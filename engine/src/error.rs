@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use crate::Path;
 use crate::json::Kind;
 use crate::limits::Limit;
+use crate::{Path, Version};
 
 /// What went wrong. The prefix is the contract with clients; the text is for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum Error {
     /// A creating command asked for a policy and its prefix has none.
     NoPolicy { key: String },
     /// The document is not at the version the client asked for.
-    Stale { version: u32 },
+    Stale { version: Version },
     /// The value at the path is not the one the client expected.
     Changed { path: String },
     /// A condition on the value at the path, which the client asked to fail where it is not met: "`MAX 9` is not met:
@@ -44,6 +44,8 @@ pub enum Error {
     NoPermission { command: String },
     /// The client may not write keys of this prefix, so it may not set their policy.
     NoPrefixPermission { prefix: String },
+    /// The client may not read this key, and an option or a path would tell what it holds.
+    NoReadPermission { key: String },
     /// What kept an operation of a batch, counted from one, from succeeding, and so all of them.
     Operation { number: usize, name: String, error: Box<Error> },
     /// Wrong number of arguments; `command` as the server prints it.
@@ -99,7 +101,9 @@ impl Error {
             Self::Stale { .. } | Self::Changed { .. } | Self::Unmet { .. } => Prefix::Stale,
             Self::BadArgument { .. } => Prefix::BadArgument,
             Self::WrongType => Prefix::WrongType,
-            Self::NoPermission { .. } | Self::NoPrefixPermission { .. } => Prefix::NoPermission,
+            Self::NoPermission { .. } | Self::NoPrefixPermission { .. } | Self::NoReadPermission { .. } => {
+                Prefix::NoPermission
+            }
             Self::Operation { error, .. } => error.prefix(),
             Self::Arity { .. } | Self::Unknown { .. } => Prefix::Server,
             Self::Internal { .. } => Prefix::Internal,
@@ -259,6 +263,9 @@ impl Error {
                     "this user has no permissions to write keys of prefix '{}'",
                     printable(prefix.as_bytes())
                 )
+            }
+            Self::NoReadPermission { key } => {
+                write!(f, "this user has no permissions to read '{key}', of which the command would tell")
             }
             Self::Operation { number, name, error } => {
                 write!(f, "operation {number} ({name}): ")?;

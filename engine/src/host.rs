@@ -39,6 +39,11 @@ pub trait Host {
         Ok(())
     }
 
+    /// Whether the client may read the document under `key`. A host without permissions lets everybody.
+    fn permits_reading(&mut self, _key: &[u8]) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// What this command is held to: a client's to what is configured, a replayed one to [`Limits::TOP`].
     fn limits(&self) -> &Limits;
 

@@ -31,6 +31,7 @@ mod policy;
 mod reply;
 mod seen;
 mod staged;
+mod version;
 
 pub use command::{Command, Entry};
 pub use defrag::Mover;
@@ -47,6 +48,7 @@ pub use mirror::Mirror;
 pub use path::{Path, Step};
 pub use policy::{Policies, Policy};
 pub use reply::{Discard, Recorder, Reply, Value};
+pub use version::Version;
 
 /// A moment: milliseconds since the epoch.
 pub type Time = i64;

@@ -1,5 +1,7 @@
 //! What a command answers: written straight into the host's buffer, or recorded as a value.
 
+use crate::Version;
+
 /// A sink for one reply. After `array(n)` exactly `n` replies follow.
 ///
 /// A command writes its reply only once nothing can fail any more, so a host never has to take one back.
@@ -9,6 +11,68 @@ pub trait Reply {
     fn integer(&mut self, value: i64);
     fn bulk(&mut self, value: &[u8]);
     fn array(&mut self, len: usize);
+}
+
+/// A command's own reply, and behind it a document's version where that was asked for.
+pub(crate) struct Answer<'a> {
+    reply: &'a mut dyn Reply,
+    /// A version is to follow, and nothing was answered yet.
+    announced: bool,
+    /// A version is to follow.
+    versioned: bool,
+}
+
+impl<'a> Answer<'a> {
+    pub(crate) fn new(reply: &'a mut dyn Reply) -> Self {
+        Self { reply, announced: false, versioned: false }
+    }
+
+    /// Has a version follow. Called before anything is answered: the host hears of it with the first word, as a command
+    /// may still fail.
+    pub(crate) fn announce_version(&mut self) {
+        (self.announced, self.versioned) = (true, true);
+    }
+
+    pub(crate) fn awaits_version(&self) -> bool {
+        self.versioned
+    }
+
+    /// Answers the version that was announced; nil where there is no document.
+    pub(crate) fn version(&mut self, version: Option<Version>) {
+        match version {
+            Some(version) => self.reply.bulk(version.to_string().as_bytes()),
+            None => self.reply.null(),
+        }
+    }
+
+    fn open(&mut self) -> &mut dyn Reply {
+        if std::mem::take(&mut self.announced) {
+            self.reply.array(2);
+        }
+        self.reply
+    }
+}
+
+impl Reply for Answer<'_> {
+    fn null(&mut self) {
+        self.open().null();
+    }
+
+    fn ok(&mut self) {
+        self.open().ok();
+    }
+
+    fn integer(&mut self, value: i64) {
+        self.open().integer(value);
+    }
+
+    fn bulk(&mut self, value: &[u8]) {
+        self.open().bulk(value);
+    }
+
+    fn array(&mut self, len: usize) {
+        self.open().array(len);
+    }
 }
 
 /// A reply as a value, for hosts that hand it on and for batches.

@@ -206,6 +206,10 @@ impl Host for Staged<'_, '_> {
         self.host.permits(words)
     }
 
+    fn permits_reading(&mut self, key: &[u8]) -> Result<(), Error> {
+        self.host.permits_reading(self.slots[self.places[key]].key)
+    }
+
     fn read(&mut self, key: &[u8]) -> Result<Option<&Document>, Error> {
         let place = self.places[key];
         match &self.slots[place].document {

@@ -306,6 +306,14 @@ impl Host for Server<'_> {
         Err(Error::NoPrefixPermission { prefix: String::from_utf8_lossy(prefix).into_owned() })
     }
 
+    fn permits_reading(&mut self, key: &[u8]) -> Result<(), Error> {
+        let word = self.word(key);
+        if self.part == Part::Replay || self.caller().may_read(word) {
+            return Ok(());
+        }
+        Err(Error::NoReadPermission { key: key.escape_ascii().to_string() })
+    }
+
     fn limits(&self) -> &Limits {
         &self.limits
     }

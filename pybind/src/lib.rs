@@ -144,6 +144,7 @@ fn commands(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyDict>>> {
             row.set_item("norefresh", command.norefresh)?;
             row.set_item("creates", command.creates)?;
             row.set_item("ifversion", command.ifversion)?;
+            row.set_item("withversion", command.withversion())?;
             row.set_item("arity", command.arity())?;
             row.set_item("arguments", arguments(py, command.arguments())?)?;
             Ok(row)

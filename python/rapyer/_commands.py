@@ -196,7 +196,8 @@ def create(
     json: Word,
     *,
     nx: bool = False,
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
     expect_policy: bool = False,
 ) -> Command:
@@ -206,6 +207,8 @@ def create(
         words += ("NX",)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     if expect_policy:
@@ -219,7 +222,8 @@ def save(
     *,
     xx: bool = False,
     only: Sequence[Word] | None = None,
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
     expect_policy: bool = False,
 ) -> Command:
@@ -231,6 +235,8 @@ def save(
         words += ("ONLY", len(only), *only)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     if expect_policy:
@@ -243,7 +249,8 @@ def edit(
     *edits: tuple[Literal["SET"], Text, Word]
     | tuple[Literal["UNSET"], Text]
     | tuple[Literal["ADD", "DISCARD"], Text, int, Unpack[tuple[Word, ...]]],
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
 ) -> Command:
     """Saves parts of a document, all or none, each edit on the result of those before: SET adds a member that
@@ -253,6 +260,8 @@ def edit(
     words: Command = ("MODEL.EDIT", key, *chain.from_iterable(edits))
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
@@ -265,7 +274,8 @@ def set_(
     *,
     condition: Literal["NX", "XX"] | None = None,
     default: Sequence[tuple[Text, Word]] = (),
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
     expect_policy: bool = False,
 ) -> Command:
@@ -277,6 +287,8 @@ def set_(
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     if expect_policy:
@@ -284,21 +296,27 @@ def set_(
     return words
 
 
-def get(key: Text, *paths: Text, strict: bool = False, norefresh: bool = False) -> Command:
+def get(
+    key: Text, *paths: Text, strict: bool = False, withversion: bool = False, norefresh: bool = False
+) -> Command:
     """Reads a document, or the values at paths in it."""
     words: Command = ("MODEL.GET", key, *paths)
     if strict:
         words += ("STRICT",)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
 
 
-def get_ro(key: Text, *paths: Text, strict: bool = False) -> Command:
+def get_ro(key: Text, *paths: Text, strict: bool = False, withversion: bool = False) -> Command:
     """Reads a document, or the values at paths in it."""
     words: Command = ("MODEL.GET_RO", key, *paths)
     if strict:
         words += ("STRICT",)
+    if withversion:
+        words += ("WITHVERSION",)
     return words
 
 
@@ -312,9 +330,13 @@ def mget_ro(*keys: Text) -> Command:
     return ("MODEL.MGET_RO", *keys)
 
 
-def getorcreate(key: Text, json: Word, *, norefresh: bool = False, expect_policy: bool = False) -> Command:
+def getorcreate(
+    key: Text, json: Word, *, withversion: bool = False, norefresh: bool = False, expect_policy: bool = False
+) -> Command:
     """Reads a document; creates it where there is none."""
     words: Command = ("MODEL.GETORCREATE", key, json)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     if expect_policy:
@@ -346,7 +368,8 @@ def update(
     *assignments: tuple[Text, Word],
     where: Sequence[tuple[Text, Literal["EQ", "NE", "LT", "LE", "GT", "GE"], Word]] = (),
     default: Sequence[tuple[Text, Word]] = (),
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
 ) -> Command:
     """Sets the values at several paths, all or none, and only WHERE all conditions are met."""
@@ -357,6 +380,8 @@ def update(
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
@@ -368,7 +393,8 @@ def merge(
     json: Word,
     *,
     default: Sequence[tuple[Text, Word]] = (),
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
 ) -> Command:
     """Merges a JSON merge patch (RFC 7396) into the value at a path: null removes a member."""
@@ -377,6 +403,8 @@ def merge(
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
@@ -396,7 +424,8 @@ def append(
     strict: bool = False,
     base64: bool = False,
     default: Sequence[tuple[Text, Word]] = (),
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
 ) -> Command:
     """Appends elements to an array, or text to a string; UNIQUE leaves out elements that are there, or with
@@ -416,6 +445,8 @@ def append(
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
@@ -427,7 +458,8 @@ def insert(
     index: int,
     *json: Word,
     default: Sequence[tuple[Text, Word]] = (),
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
 ) -> Command:
     """Inserts elements into an array before an index, one beyond the array's ends meaning the end."""
@@ -436,6 +468,8 @@ def insert(
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
@@ -447,7 +481,8 @@ def pop(
     index_or_name: Word | None = None,
     *,
     default: Sequence[tuple[Text, Word]] = (),
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
 ) -> Command:
     """Removes an element of an array or a member of an object, and answers it."""
@@ -458,6 +493,8 @@ def pop(
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
@@ -470,7 +507,8 @@ def remove(
     *,
     count: int | None = None,
     default: Sequence[tuple[Text, Word]] = (),
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
 ) -> Command:
     """Removes the first elements of an array that are equal to a value."""
@@ -481,6 +519,8 @@ def remove(
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
@@ -493,7 +533,8 @@ def cut(
     stop: int,
     *,
     default: Sequence[tuple[Text, Word]] = (),
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
 ) -> Command:
     """Removes the elements of an array from one index up to another, which stays, as Python's slices go."""
@@ -502,6 +543,8 @@ def cut(
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
@@ -511,7 +554,8 @@ def unset(
     key: Text,
     *paths: Text,
     default: Sequence[tuple[Text, Word]] = (),
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
 ) -> Command:
     """Removes the values at paths, each of which means the document as it was before."""
@@ -520,6 +564,8 @@ def unset(
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
@@ -530,7 +576,8 @@ def clear(
     path: Text,
     *,
     default: Sequence[tuple[Text, Word]] = (),
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
 ) -> Command:
     """Empties an array, an object or a string."""
@@ -539,6 +586,8 @@ def clear(
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
@@ -554,7 +603,8 @@ def incrby(
     strict: bool = False,
     default: Sequence[tuple[Text, Word]] = (),
     else_: Word | None = None,
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
     expect_policy: bool = False,
 ) -> Command:
@@ -574,6 +624,8 @@ def incrby(
         words += ("ELSE", else_)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     if expect_policy:
@@ -588,7 +640,8 @@ def calc(
     operand: Word,
     *,
     default: Sequence[tuple[Text, Word]] = (),
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
 ) -> Command:
     """Computes with the value at a path as Python does: MUL, DIV, FLOORDIV, MOD and POW a number, REPEAT a
@@ -599,79 +652,126 @@ def calc(
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
 
 
-def len_(key: Text, path: Text | None = None, *, strict: bool = False, norefresh: bool = False) -> Command:
+def len_(
+    key: Text,
+    path: Text | None = None,
+    *,
+    strict: bool = False,
+    withversion: bool = False,
+    norefresh: bool = False,
+) -> Command:
     """Counts the elements of an array, the members of an object or the characters of a string."""
     words: Command = ("MODEL.LEN", key)
     if path is not None:
         words += (path,)
     if strict:
         words += ("STRICT",)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
 
 
-def len_ro(key: Text, path: Text | None = None, *, strict: bool = False) -> Command:
+def len_ro(
+    key: Text, path: Text | None = None, *, strict: bool = False, withversion: bool = False
+) -> Command:
     """Counts the elements of an array, the members of an object or the characters of a string."""
     words: Command = ("MODEL.LEN_RO", key)
     if path is not None:
         words += (path,)
     if strict:
         words += ("STRICT",)
+    if withversion:
+        words += ("WITHVERSION",)
     return words
 
 
-def type_(key: Text, path: Text | None = None, *, strict: bool = False, norefresh: bool = False) -> Command:
+def type_(
+    key: Text,
+    path: Text | None = None,
+    *,
+    strict: bool = False,
+    withversion: bool = False,
+    norefresh: bool = False,
+) -> Command:
     """Tells the type of a value."""
     words: Command = ("MODEL.TYPE", key)
     if path is not None:
         words += (path,)
     if strict:
         words += ("STRICT",)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
 
 
-def type_ro(key: Text, path: Text | None = None, *, strict: bool = False) -> Command:
+def type_ro(
+    key: Text, path: Text | None = None, *, strict: bool = False, withversion: bool = False
+) -> Command:
     """Tells the type of a value."""
     words: Command = ("MODEL.TYPE_RO", key)
     if path is not None:
         words += (path,)
     if strict:
         words += ("STRICT",)
+    if withversion:
+        words += ("WITHVERSION",)
     return words
 
 
-def keys(key: Text, path: Text | None = None, *, strict: bool = False, norefresh: bool = False) -> Command:
+def keys(
+    key: Text,
+    path: Text | None = None,
+    *,
+    strict: bool = False,
+    withversion: bool = False,
+    norefresh: bool = False,
+) -> Command:
     """Lists the names of an object's members."""
     words: Command = ("MODEL.KEYS", key)
     if path is not None:
         words += (path,)
     if strict:
         words += ("STRICT",)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
 
 
-def keys_ro(key: Text, path: Text | None = None, *, strict: bool = False) -> Command:
+def keys_ro(
+    key: Text, path: Text | None = None, *, strict: bool = False, withversion: bool = False
+) -> Command:
     """Lists the names of an object's members."""
     words: Command = ("MODEL.KEYS_RO", key)
     if path is not None:
         words += (path,)
     if strict:
         words += ("STRICT",)
+    if withversion:
+        words += ("WITHVERSION",)
     return words
 
 
 def contains(
-    key: Text, path: Text, json: Word | None = None, *, strict: bool = False, norefresh: bool = False
+    key: Text,
+    path: Text,
+    json: Word | None = None,
+    *,
+    strict: bool = False,
+    withversion: bool = False,
+    norefresh: bool = False,
 ) -> Command:
     """Tells whether an array has an element, an object a member of a name, a string a text; without either
     whether there is a value at all.
@@ -681,12 +781,16 @@ def contains(
         words += (json,)
     if strict:
         words += ("STRICT",)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
 
 
-def contains_ro(key: Text, path: Text, json: Word | None = None, *, strict: bool = False) -> Command:
+def contains_ro(
+    key: Text, path: Text, json: Word | None = None, *, strict: bool = False, withversion: bool = False
+) -> Command:
     """Tells whether an array has an element, an object a member of a name, a string a text; without either
     whether there is a value at all.
     """
@@ -695,16 +799,29 @@ def contains_ro(key: Text, path: Text, json: Word | None = None, *, strict: bool
         words += (json,)
     if strict:
         words += ("STRICT",)
+    if withversion:
+        words += ("WITHVERSION",)
     return words
 
 
-def expect(key: Text, path: Text, json: Word | None = None) -> Command:
+def expect(
+    key: Text,
+    path: Text,
+    json: Word | None = None,
+    *,
+    ifversion: Text | None = None,
+    withversion: bool = False,
+) -> Command:
     """Fails where the value at a path is not the one that is expected, or without one where there is none; in
     a batch, so does the batch.
     """
     words: Command = ("MODEL.EXPECT", key, path)
     if json is not None:
         words += (json,)
+    if ifversion is not None:
+        words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     return words
 
 
@@ -714,7 +831,8 @@ def add(
     *json: Word,
     strict: bool = False,
     default: Sequence[tuple[Text, Word]] = (),
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
 ) -> Command:
     """Adds values to a set, an array in which each value is once; STRICT fails where one of them is there."""
@@ -725,6 +843,8 @@ def add(
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
@@ -736,7 +856,8 @@ def discard(
     *json: Word,
     strict: bool = False,
     default: Sequence[tuple[Text, Word]] = (),
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
 ) -> Command:
     """Removes values from a set; STRICT fails where one of them is not there."""
@@ -747,6 +868,8 @@ def discard(
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
@@ -778,7 +901,8 @@ def push(
     path: Text,
     *items: tuple[Word, Word],
     default: Sequence[tuple[Text, Word]] = (),
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
 ) -> Command:
     """Puts values into a priority queue, or gives those that are there another priority."""
@@ -787,6 +911,8 @@ def push(
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
@@ -797,7 +923,8 @@ def unpush(
     path: Text,
     *json: Word,
     default: Sequence[tuple[Text, Word]] = (),
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
 ) -> Command:
     """Takes values out of a priority queue, wherever they are in it."""
@@ -806,6 +933,8 @@ def unpush(
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
@@ -817,7 +946,8 @@ def popmin(
     count: int | None = None,
     *,
     default: Sequence[tuple[Text, Word]] = (),
-    ifversion: int | None = None,
+    ifversion: Text | None = None,
+    withversion: bool = False,
     norefresh: bool = False,
 ) -> Command:
     """Takes the first values out of a priority queue: those of the smallest priority, and of these the
@@ -830,13 +960,21 @@ def popmin(
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
 
 
 def peek(
-    key: Text, path: Text, count: int | None = None, *, strict: bool = False, norefresh: bool = False
+    key: Text,
+    path: Text,
+    count: int | None = None,
+    *,
+    strict: bool = False,
+    withversion: bool = False,
+    norefresh: bool = False,
 ) -> Command:
     """Reads the first values of a priority queue."""
     words: Command = ("MODEL.PEEK", key, path)
@@ -844,18 +982,24 @@ def peek(
         words += (count,)
     if strict:
         words += ("STRICT",)
+    if withversion:
+        words += ("WITHVERSION",)
     if norefresh:
         words += ("NOREFRESH",)
     return words
 
 
-def peek_ro(key: Text, path: Text, count: int | None = None, *, strict: bool = False) -> Command:
+def peek_ro(
+    key: Text, path: Text, count: int | None = None, *, strict: bool = False, withversion: bool = False
+) -> Command:
     """Reads the first values of a priority queue."""
     words: Command = ("MODEL.PEEK_RO", key, path)
     if count is not None:
         words += (count,)
     if strict:
         words += ("STRICT",)
+    if withversion:
+        words += ("WITHVERSION",)
     return words
 
 

@@ -101,6 +101,7 @@ class Command(TypedDict):
     norefresh: bool
     creates: bool
     ifversion: bool
+    withversion: bool
     arity: int
     arguments: list[Argument]
     """All of them, the common options included."""

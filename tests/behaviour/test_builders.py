@@ -109,7 +109,7 @@ async def test_every_host_takes_what_builders_build(host: Host) -> None:
 async def test_options_that_refuse_are_built_as_hosts_read_them(host: Host) -> None:
     assert (await host.refused(*commands.create("k", "{}", expect_policy=True))).startswith("NOPOLICY")
     await host.call(*commands.create("k", DOCUMENT))
-    stale = commands.set_("k", "$.n", 2, ifversion=7)
+    stale = commands.set_("k", "$.n", 2, ifversion="7")
     assert (await host.refused(*stale)).startswith("STALE")
 
 

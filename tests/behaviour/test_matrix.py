@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from _hosts import CommandFailed, Host
+from _hosts import CommandFailed, Host, Reply
 from rapyer import _native
 
 KEY = "Doc:1"
@@ -321,11 +321,49 @@ async def test_ifversion_refuses_to_change_another_version(host: Host, use: tupl
     name, row = use
     await prepare(host, row, "ALL")
     before = await host.state(KEY)
-    refusal = await host.refused(*line(name, row.hit), "IFVERSION", 2)
-    assert refusal == "STALE the document is at version 1; read it again, then repeat"
+    created = (await host.lifetime(KEY))["created"]
+    assert isinstance(created, int)
+    for other in ("2", f"{created}-2", f"{created + 1}-1"):
+        refusal = await host.refused(*line(name, row.hit), "IFVERSION", other)
+        assert refusal == f"STALE the document is at version {created}-1; read it again, then repeat"
     assert (await host.refused(*line(name, row.hit, ABSENT), "IFVERSION", 1)).startswith("NOKEY ")
     assert await host.state(KEY) == before
     await host.call(*line(name, row.hit), "IFVERSION", 1)
+    await prepare(host, row, "ALL")
+    created = (await host.lifetime(KEY))["created"]
+    await host.call(*line(name, row.hit), "IFVERSION", f"{created}-1")
+
+
+@uses(lambda name: TABLE[name]["withversion"])
+async def test_withversion_tells_the_version_after_the_usual_reply(host: Host, use: tuple[str, Row]) -> None:
+    name, row = use
+    for words in (line(name, row.hit), line(name, row.miss, KEY), line(name, row.hit, ABSENT)):
+        for batch in (False, True):
+            outcomes: list[tuple[Reply | str, bytes | None]] = []
+            for option in ([], ["WITHVERSION"]):
+                await prepare(host, row, "ALL")
+                call = [*words, *option]
+                if batch:
+                    call = ["MODEL.EXEC", str(len(KEYS)), *KEYS, str(len(call)), *call]
+                outcome: Reply | str
+                try:
+                    outcome = await host.call(*call)
+                    if batch:
+                        assert isinstance(outcome, list)
+                        (outcome,) = outcome
+                except CommandFailed as refusal:
+                    outcome = str(refusal)
+                outcomes.append((outcome, await version(host, words[1])))
+            (usual, _), (told, after) = outcomes
+            assert told == (usual if isinstance(usual, str) else [usual, after])
+
+
+async def version(host: Host, key: str) -> bytes | None:
+    """The version as a condition takes it; None without a document."""
+    if await host.call("MODEL.TTL", "GET", key) is None:
+        return None
+    told = await host.lifetime(key)
+    return f"{told['created']}-{told['version']}".encode()
 
 
 @uses(lambda name: f"{name}_RO" in TWINS)

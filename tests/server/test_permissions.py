@@ -523,3 +523,17 @@ def test_a_file_is_loaded_whoever_has_a_user_there(kind: Kind, meddler: Path) ->
             assert json.loads(client("MODEL.GET_RO", "own:1", "$.n")) == 4
     finally:
         server.stop()
+
+
+@ways
+def test_the_version_of_a_blind_write_is_told_to_those_who_may_read(
+    client: Client, enter: Enter, way: Way
+) -> None:
+    client("MODEL.CREATE", "own:1", VALUES[0])
+    words = ["MODEL.EDIT", "own:1", "SET", "$.n", "7", "WITHVERSION"]
+    before = held(client, "own:1")
+    with pytest.raises(CommandFailed, match="no permissions to read 'own:1'"):
+        way(enter("+@all", "%W~own:*"), words)
+    assert held(client, "own:1") == before
+    way(enter("+@all", "~own:*"), words)
+    assert held(client, "own:1") != before

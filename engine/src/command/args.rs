@@ -39,12 +39,13 @@ pub enum Kind {
 pub(super) const NOREFRESH: &str = "NOREFRESH";
 pub(super) const EXPECT_POLICY: &str = "EXPECT-POLICY";
 pub(super) const IFVERSION: &str = "IFVERSION";
+pub(super) const WITHVERSION: &str = "WITHVERSION";
 
 static NOREFRESH_ARG: Arg = Arg::token(NOREFRESH).optional();
 static EXPECT_POLICY_ARG: Arg = Arg::token(EXPECT_POLICY).optional();
 static IFVERSION_ARG: Arg =
-    Arg::new("expected", Kind::Block(&[Arg::token(IFVERSION), Arg::new("version", Kind::Integer)]))
-        .optional();
+    Arg::new("expected", Kind::Block(&[Arg::token(IFVERSION), Arg::new("version", Kind::Text)])).optional();
+static WITHVERSION_ARG: Arg = Arg::token(WITHVERSION).optional();
 
 impl Arg {
     pub const fn new(name: &'static str, kind: Kind) -> Self {
@@ -127,6 +128,7 @@ impl Command {
     pub fn arguments(&self) -> impl Iterator<Item = &'static Arg> {
         let common = [
             (self.ifversion, &IFVERSION_ARG),
+            (self.withversion(), &WITHVERSION_ARG),
             (self.norefresh, &NOREFRESH_ARG),
             (self.creates, &EXPECT_POLICY_ARG),
         ];

@@ -12,7 +12,7 @@ use crate::host::Effect;
 use crate::json::{self, Kind as Json, Sought};
 use crate::node::{By, Edit, Node, runs};
 use crate::path::{Name, Path, Step};
-use crate::{Document, Draft, Error, Groups};
+use crate::{Document, Draft, Error, Groups, Reply as _};
 
 pub(super) static APPEND: Command = Command {
     name: "APPEND",

@@ -276,14 +276,14 @@ fn get_or_create(call: &mut Call<'_>) -> Result<(), Error> {
     call.end()?;
     let bound = call.host.reply_bound();
     let mut found = match call.host.read(key)? {
-        Some(document) => Some(answer_existing(call.reply, document, bound)?),
+        Some(document) => Some(answer_existing(&mut call.reply, document, bound)?),
         None => None,
     };
     // A miss is an event: whoever heard of it may have made the document by now.
     if found.is_none()
         && let Some(document) = call.host.edit(key)?
     {
-        found = Some(answer_existing(call.reply, &document, bound)?);
+        found = Some(answer_existing(&mut call.reply, &document, bound)?);
     }
     if let Some(header) = found {
         call.touch(key, Effect::Read, header);

@@ -12,7 +12,7 @@ use crate::host::Effect;
 use crate::json::Kind as Json;
 use crate::node::{By, Node};
 use crate::path::{Path, Step};
-use crate::{Draft, Error, Groups};
+use crate::{Draft, Error, Groups, Reply as _};
 
 const JSON: Arg = Arg::new("json", Kind::Json);
 const COUNT: Arg = Arg::new("count", Kind::Count);

@@ -3,7 +3,7 @@
 use super::{Access, Arg, Call, Command, Entry, Keys, Kind, find, operate};
 use crate::host::Host;
 use crate::staged::Staged;
-use crate::{Error, Groups, Header, Recorder};
+use crate::{Error, Groups, Header, Recorder, Reply as _};
 
 pub(super) static EXEC: Command = Command {
     name: "EXEC",
@@ -62,7 +62,7 @@ fn exec(call: &mut Call<'_>) -> Result<(), Error> {
     call.touched.extend(staged.commit().into_iter().map(|touched| (touched, Header::default())));
     call.reply.array(replies.len());
     for reply in replies {
-        reply.write(call.reply);
+        reply.write(&mut call.reply);
     }
     Ok(())
 }

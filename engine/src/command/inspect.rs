@@ -96,7 +96,7 @@ fn tell(
         call.reply.null();
         return Ok(());
     };
-    about(node, &path, bound, call.reply)?;
+    about(node, &path, bound, &mut call.reply)?;
     let header = document.header();
     call.touch(key, Effect::Read, header);
     Ok(())
@@ -175,7 +175,7 @@ pub(super) static EXPECT: Command = Command {
     args: &[KEY, PATH, Arg::new("json", Kind::Json).optional()],
     norefresh: false,
     creates: false,
-    ifversion: false,
+    ifversion: true,
     reply: "OK",
     run: expect,
 };
@@ -185,7 +185,11 @@ fn expect(call: &mut Call<'_>) -> Result<(), Error> {
     let path = call.args.path()?;
     let value = call.args.optional_json(&EXPECT, 0)?;
     call.end()?;
+    let expected = call.expects_version;
     let document = call.host.read_below(key)?.ok_or(Error::NoKey)?;
+    if let Some(expected) = expected {
+        expected.check(&document.header())?;
+    }
     let found = document.root().find(path.steps()).ok_or_else(|| Error::changed(&path))?;
     if value.is_some_and(|value| !found.is(&Sought::new(&value))) {
         return Err(Error::changed(&path));

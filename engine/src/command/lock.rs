@@ -10,7 +10,7 @@ use crate::lease::MAX_FENCE;
 use crate::lifetime::MAX_SPAN;
 use crate::node::Node;
 use crate::path::{Path, Step};
-use crate::{Document, Error, Groups, Millis, Time, json};
+use crate::{Document, Error, Groups, Millis, Reply as _, Time, json};
 
 /// How long a lock that nobody holds is kept.
 const REMEMBERED: Millis = 60_000;

@@ -31,7 +31,9 @@ pub use table::{Entry, TABLE, entries, find};
 
 use crate::host::{Deadline, Done, Effect, Host, Touched};
 use crate::node::By;
-use crate::{Draft, Error, Groups, Header, Path, Reply, Time, lifetime};
+use crate::reply::Answer;
+use crate::version::Expected;
+use crate::{Document, Draft, Error, Groups, Header, Path, Reply, Time, lifetime};
 
 /// A row of the table.
 #[derive(Debug)]
@@ -57,7 +59,7 @@ pub struct Command {
     pub norefresh: bool,
     /// Takes `EXPECT-POLICY`: it may create a document.
     pub creates: bool,
-    /// Takes `IFVERSION`: it writes one document that may be there.
+    /// Takes `IFVERSION`: it works on one document that may be there, and does it at one version of it only.
     pub ifversion: bool,
     /// What it answers, in words, for the reference.
     pub reply: &'static str,
@@ -133,12 +135,12 @@ pub struct Call<'a> {
     entry: Entry,
     pub(crate) args: Args<'a>,
     pub(crate) host: &'a mut dyn Host,
-    pub(crate) reply: &'a mut dyn Reply,
+    pub(crate) reply: Answer<'a>,
     pub(crate) now: Time,
     groups: Groups,
     quiet: bool,
     expects_policy: bool,
-    expects_version: Option<u32>,
+    expects_version: Option<Expected>,
     /// Whether `STRICT` was given: what is not there, or a condition that is not met, is an error.
     strict: bool,
     defaults: Defaults<'a>,
@@ -148,6 +150,13 @@ pub struct Call<'a> {
     policies_changed: bool,
 }
 
+impl Command {
+    /// Whether it takes `WITHVERSION`: it works on exactly one document.
+    pub fn withversion(&self) -> bool {
+        self.keys == Keys::First && (self.ifversion || !self.groups.is_empty())
+    }
+}
+
 impl<'a> Call<'a> {
     fn new(entry: Entry, args: &'a [&'a [u8]], host: &'a mut dyn Host, reply: &'a mut dyn Reply) -> Self {
         Self {
@@ -155,7 +164,7 @@ impl<'a> Call<'a> {
             args: Args::new(args, host.limits()),
             now: host.now(),
             host,
-            reply,
+            reply: Answer::new(reply),
             groups: entry.command.groups,
             quiet: entry.twin,
             expects_policy: false,
@@ -195,11 +204,8 @@ impl<'a> Call<'a> {
             match self.args.option(self.entry.command)? {
                 Some(args::NOREFRESH) => self.quiet = true,
                 Some(args::EXPECT_POLICY) => self.expects_policy = true,
-                Some(args::IFVERSION) => {
-                    let version =
-                        self.args.integer(0..=i64::from(u32::MAX), "a version is a whole number")?;
-                    self.expects_version = Some(version as u32);
-                }
+                Some(args::IFVERSION) => self.expects_version = Some(Expected::parse(self.args.word()?)?),
+                Some(args::WITHVERSION) => self.reply.announce_version(),
                 Some(STRICT_WORD) => self.strict = true,
                 Some(default::WORD) => self.defaults.take(&mut self.args)?,
                 other => return Ok(other),
@@ -223,6 +229,7 @@ impl<'a> Call<'a> {
 
     /// The document under `key`, if there is one, to change it below its root, with the members that `DEFAULT` asked for.
     pub(crate) fn edit_if_any(&mut self, key: &'a [u8]) -> Result<Option<Draft<'_>>, Error> {
+        self.guard_values(key)?;
         let Some(mut document) = open(self.host, key, self.expects_version)? else {
             return Ok(None);
         };
@@ -243,7 +250,17 @@ impl<'a> Call<'a> {
 
     /// The document under `key`, to change it; refused where `IFVERSION` asked for another version.
     pub(crate) fn try_edit(&mut self, key: &[u8]) -> Result<Option<Draft<'_>>, Error> {
+        self.guard_values(key)?;
         open(self.host, key, self.expects_version)
+    }
+
+    /// Refuses a command that tells nothing of values, but would do so with its options, to who may not read the key.
+    fn guard_values(&mut self, key: &[u8]) -> Result<(), Error> {
+        // Whether a write changed anything shows in the version: whether a value was the one that was guessed.
+        if self.reply.awaits_version() && !self.entry.command.tells {
+            self.host.permits_reading(key)?;
+        }
+        Ok(())
     }
 
     /// Refuses `DEFAULT` where the root is replaced: nothing of what is there is used.
@@ -336,6 +353,19 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Tells the version of the document that the command worked on, where `WITHVERSION` asked for it.
+    fn tell_version(&mut self, args: &[&[u8]]) {
+        if !self.reply.awaits_version() {
+            return;
+        }
+        let header = match self.touched.last() {
+            Some((_, header)) => Some(*header),
+            // Nothing was found in it, or a condition was not met.
+            None => self.host.read(args[0]).ok().flatten().map(Document::header),
+        };
+        self.reply.version(header.map(|header| header.version()));
+    }
+
     /// Whether everything is as it was before.
     fn is_idle(&self) -> bool {
         let idle = |(touched, _): &(Touched<'_>, Header)| {
@@ -357,15 +387,16 @@ impl<'a> Call<'a> {
 }
 
 /// The document under `key`, to change it; refused where it is not at the expected version.
-fn open<'h>(host: &'h mut dyn Host, key: &[u8], expected: Option<u32>) -> Result<Option<Draft<'h>>, Error> {
+fn open<'h>(
+    host: &'h mut dyn Host,
+    key: &[u8],
+    expected: Option<Expected>,
+) -> Result<Option<Draft<'h>>, Error> {
     let document = host.edit(key)?;
-    let Some(expected) = expected else {
-        return Ok(document);
-    };
-    match document.ok_or(Error::NoKey)? {
-        document if document.header().version == expected => Ok(Some(document)),
-        document => Err(Error::Stale { version: document.header().version }),
+    if let Some(expected) = expected {
+        expected.check(&document.as_ref().ok_or(Error::NoKey)?.header())?;
     }
+    Ok(document)
 }
 
 /// What a reader looked for; under `STRICT` there must be a document.
@@ -388,6 +419,7 @@ pub fn execute<'a>(
 ) -> Result<(), Error> {
     let mut call = Call::new(entry, args, host, reply);
     call.run()?;
+    call.tell_version(args);
     call.decide();
     if !call.is_idle() {
         call.finish(args);
@@ -405,6 +437,7 @@ fn operate<'a>(
 ) -> Result<(), Error> {
     let mut call = Call::new(entry, args, host, reply);
     call.run()?;
+    call.tell_version(args);
     call.decide();
     call.finish(args);
     Ok(())

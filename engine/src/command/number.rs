@@ -15,7 +15,7 @@ use crate::limits::Bound;
 use crate::moment::{Moment, shifted_seconds};
 use crate::node::{Edit, Node};
 use crate::path::Path;
-use crate::{Draft, Error, Groups};
+use crate::{Draft, Error, Groups, Reply as _};
 
 pub(super) static INCRBY: Command = Command {
     name: "INCRBY",

@@ -97,7 +97,7 @@ fn set(call: &mut Call<'_>) -> Result<(), Error> {
         call.change_policies();
     }
     let version = call.host.policies().get(prefix).map(|policy| policy.version);
-    integer_or_null(call.reply, version);
+    integer_or_null(&mut call.reply, version);
     Ok(())
 }
 
@@ -119,7 +119,7 @@ pub(super) static GET: Command = Command {
 fn get(call: &mut Call<'_>) -> Result<(), Error> {
     let prefix = call.args.word()?;
     match call.host.policies().get(prefix) {
-        Some(policy) => describe(call.reply, prefix, policy),
+        Some(policy) => describe(&mut call.reply, prefix, policy),
         None => call.reply.null(),
     }
     Ok(())
@@ -174,7 +174,7 @@ fn list(call: &mut Call<'_>) -> Result<(), Error> {
     let policies = call.host.policies().iter();
     call.reply.array(policies.len());
     for (prefix, policy) in policies {
-        describe(call.reply, prefix, policy);
+        describe(&mut call.reply, prefix, policy);
     }
     Ok(())
 }

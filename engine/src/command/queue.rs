@@ -10,7 +10,7 @@ use crate::json::{self, Kind as Json};
 use crate::limits::Bound;
 use crate::node::{By, Edit, Node, Normals, runs};
 use crate::path::{Path, Step};
-use crate::{Document, Error, Groups};
+use crate::{Document, Error, Groups, Reply as _};
 
 const PRIORITY: &str = "a priority is a JSON number";
 

@@ -12,7 +12,7 @@ use crate::json::{self, Kind as Json};
 use crate::node::{By, Edit, Node, Normals, runs};
 use crate::path::Path;
 use crate::seen::Seen;
-use crate::{Draft, Error, Groups};
+use crate::{Draft, Error, Groups, Reply as _};
 
 pub(super) static ADD: Command = Command {
     name: "ADD",

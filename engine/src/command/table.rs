@@ -235,6 +235,22 @@ mod tests {
     }
 
     #[test]
+    fn commands_on_exactly_one_document_tell_its_version() {
+        let others: Vec<String> = entries()
+            .filter(|entry| entry.command.keys != Keys::None && !entry.command.withversion())
+            .map(Entry::full_name)
+            .collect();
+        assert_eq!(
+            others,
+            ["mget", "mget_ro", "copy", "del", "setop", "setop_ro", "lock", "renew", "unlock", "exec"]
+                .into_iter()
+                .chain(["ttl|get", "ttl|set", "ttl|inherit", "ttl|persist", "ttl|touch"])
+                .map(|name| format!("model.{name}"))
+                .collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
     fn rows_agree_with_themselves() {
         for entry in entries() {
             let Command { access, tells, keys, groups, args, norefresh, .. } = entry.command;

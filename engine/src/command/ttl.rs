@@ -3,7 +3,7 @@
 use super::args::exclusive;
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind};
 use crate::host::{Deadline, Effect};
-use crate::{Error, Groups, Time, lifetime};
+use crate::{Error, Groups, Reply as _, Time, lifetime};
 
 pub(super) static GET: Command = Command {
     name: "TTL",
@@ -32,7 +32,7 @@ fn get(call: &mut Call<'_>) -> Result<(), Error> {
     let policies = call.host.policies();
     let policy = policies.find(key);
     let window = header.window.or(policy.and_then(|policy| policy.window));
-    let reply = &mut *call.reply;
+    let reply = &mut call.reply;
     reply.array(12);
     for (name, value) in [
         ("deadline", deadline),

@@ -11,7 +11,7 @@ use crate::host::Effect;
 use crate::limits::Bound;
 use crate::node::Node;
 use crate::path::Path;
-use crate::{Error, Groups};
+use crate::{Error, Groups, Reply as _};
 
 pub(super) static SET: Command = Command {
     name: "SET",
@@ -106,15 +106,15 @@ fn get(call: &mut Call<'_>) -> Result<(), Error> {
     };
     let (root, header) = (document.root(), document.header());
     let found = match paths.as_slice() {
-        [] => reply_one(call.reply, bound, Some(root))?,
-        [path] => reply_one(call.reply, bound, root.find(path.steps()))?,
+        [] => reply_one(&mut call.reply, bound, Some(root))?,
+        [path] => reply_one(&mut call.reply, bound, root.find(path.steps()))?,
         paths => {
             // Found first: the same value may be asked for many times.
             let found: Vec<_> = paths.iter().map(|path| root.find(path.steps())).collect();
             bound.check(found.iter().flatten().map(|node| node.len()).sum())?;
             call.reply.array(found.len());
             for node in &found {
-                reply_node(call.reply, *node);
+                reply_node(&mut call.reply, *node);
             }
             found.iter().any(Option::is_some)
         }

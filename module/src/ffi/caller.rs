@@ -46,7 +46,16 @@ impl<'c> Caller<'c> {
     pub(crate) fn may_write(&self, prefix: Word<'_>) -> bool {
         match self {
             Self::Trusted => true,
-            Self::User(user) => user.may_write(prefix),
+            Self::User(user) => user.may_use(prefix, raw::REDISMODULE_CMD_KEY_UPDATE),
+            Self::Gone => false,
+        }
+    }
+
+    /// Whether the caller may read a key.
+    pub(crate) fn may_read(&self, key: Word<'_>) -> bool {
+        match self {
+            Self::Trusted => true,
+            Self::User(user) => user.may_use(key, raw::REDISMODULE_CMD_KEY_ACCESS),
             Self::Gone => false,
         }
     }
@@ -71,16 +80,13 @@ impl User<'_> {
         self.allowed(status, words[0], raw::RedisModuleACLLogEntryReason_REDISMODULE_ACL_LOG_CMD)
     }
 
-    fn may_write(&self, prefix: Word<'_>) -> bool {
-        // SAFETY: user and prefix are alive.
+    /// Whether the user may use a key in a way, one of the server's flags.
+    fn may_use(&self, key: Word<'_>, way: u32) -> bool {
+        // SAFETY: user and key are alive.
         let status = unsafe {
-            server!(RedisModule_ACLCheckKeyPermissions(
-                self.raw.as_ptr(),
-                prefix.raw(),
-                raw::REDISMODULE_CMD_KEY_UPDATE as c_int
-            ))
+            server!(RedisModule_ACLCheckKeyPermissions(self.raw.as_ptr(), key.raw(), way as c_int))
         };
-        self.allowed(status, prefix, raw::RedisModuleACLLogEntryReason_REDISMODULE_ACL_LOG_KEY)
+        self.allowed(status, key, raw::RedisModuleACLLogEntryReason_REDISMODULE_ACL_LOG_KEY)
     }
 
     fn allowed(&self, status: c_int, object: Word<'_>, reason: raw::RedisModuleACLLogEntryReason) -> bool {
