@@ -35,6 +35,11 @@ finds nothing to do, leaves them out.
 `STRICT` makes an error of what is a nil or a zero without it, so that a batch that holds the command is
 refused: `NOKEY` of readers where there is no document, `STALE` of writers whose condition is not met.
 
+`REQUIRE relation bound` holds the value at the path to a bound once the command has changed it, else
+`CONSTRAINT`: numbers to `GE`, `GT`, `LE`, `LT` a number or to a `MULTIPLE` of one (exactly for integers, to a
+part in 10⁹ for others, as pydantic does), arrays, objects and strings to `MINLEN` and `MAXLEN`: items,
+characters, or with `BASE64` bytes. What changes nothing is not refused. It costs no more than the command.
+
 ## Errors
 
 An error reply starts with a word that stays, and the text behind it names the input and what helps. After

@@ -36,6 +36,8 @@ pub enum Error {
     /// A condition on the value at the path, which the client asked to fail where it is not met: "`MAX 9` is not met:
     /// the path `would hold` this value".
     Unmet { condition: String, path: String, verb: &'static str, value: String },
+    /// What the client required of the value at the path, "`LE 9`", is not true of what it would be.
+    Constraint { path: String, requirement: String, value: String },
     /// An argument that the command does not take.
     BadArgument { argument: String, reason: &'static str },
     /// The key holds a value of another type.
@@ -82,6 +84,14 @@ impl Error {
         }
     }
 
+    pub(crate) fn constraint(path: &Path, relation: &str, bound: &[u8], value: &[u8]) -> Self {
+        Self::Constraint {
+            path: printable(path.to_string().as_bytes()),
+            requirement: format!("{relation} {}", printable(bound)),
+            value: printable(value),
+        }
+    }
+
     pub fn range(argument: &[u8], reason: &'static str) -> Self {
         Self::OutOfRange { argument: printable(argument), reason }
     }
@@ -99,6 +109,7 @@ impl Error {
             Self::OutOfMemory { .. } => Prefix::OutOfMemory,
             Self::NoPolicy { .. } => Prefix::NoPolicy,
             Self::Stale { .. } | Self::Changed { .. } | Self::Unmet { .. } => Prefix::Stale,
+            Self::Constraint { .. } => Prefix::Constraint,
             Self::BadArgument { .. } => Prefix::BadArgument,
             Self::WrongType => Prefix::WrongType,
             Self::NoPermission { .. } | Self::NoPrefixPermission { .. } | Self::NoReadPermission { .. } => {
@@ -183,6 +194,9 @@ prefixes! {
         "The document or the value is not the expected one, or a condition under `STRICT` is not met: somebody else \
          has changed it.",
         "Read it again, decide again, then repeat.";
+    Constraint "CONSTRAINT":
+        "The value at the path would break what `REQUIRE` asks of it.",
+        "Change it by another amount, or read what is there and decide again.";
     WrongType "WRONGTYPE":
         "The key holds a value of another type, not a document.",
         "Use another key, or the commands of that type.";
@@ -250,6 +264,9 @@ impl Error {
             }
             Self::Unmet { condition, path, verb, value } => {
                 write!(f, "{condition} is not met: path '{path}' {verb} {value}; read it again, then repeat")
+            }
+            Self::Constraint { path, requirement, value } => {
+                write!(f, "path '{path}' would hold {value}, which REQUIRE {requirement} does not allow")
             }
             Self::WrongType => {
                 write!(f, "Operation against a key holding the wrong kind of value")

@@ -423,6 +423,7 @@ def append(
     unique: bool = False,
     strict: bool = False,
     base64: bool = False,
+    require: Sequence[tuple[Literal["GE", "GT", "LE", "LT", "MULTIPLE", "MINLEN", "MAXLEN"], Word]] = (),
     default: Sequence[tuple[Text, Word]] = (),
     ifversion: Text | None = None,
     withversion: bool = False,
@@ -441,6 +442,8 @@ def append(
         words += ("STRICT",)
     if base64:
         words += ("BASE64",)
+    if require:
+        words += (*chain.from_iterable([("REQUIRE", *requirement) for requirement in require]),)
     if default:
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
@@ -457,6 +460,7 @@ def insert(
     path: Text,
     index: int,
     *json: Word,
+    require: Sequence[tuple[Literal["GE", "GT", "LE", "LT", "MULTIPLE", "MINLEN", "MAXLEN"], Word]] = (),
     default: Sequence[tuple[Text, Word]] = (),
     ifversion: Text | None = None,
     withversion: bool = False,
@@ -464,6 +468,8 @@ def insert(
 ) -> Command:
     """Inserts elements into an array before an index, one beyond the array's ends meaning the end."""
     words: Command = ("MODEL.INSERT", key, path, index, *json)
+    if require:
+        words += (*chain.from_iterable([("REQUIRE", *requirement) for requirement in require]),)
     if default:
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
@@ -480,6 +486,7 @@ def pop(
     path: Text,
     index_or_name: Word | None = None,
     *,
+    require: Sequence[tuple[Literal["GE", "GT", "LE", "LT", "MULTIPLE", "MINLEN", "MAXLEN"], Word]] = (),
     default: Sequence[tuple[Text, Word]] = (),
     ifversion: Text | None = None,
     withversion: bool = False,
@@ -489,6 +496,8 @@ def pop(
     words: Command = ("MODEL.POP", key, path)
     if index_or_name is not None:
         words += (index_or_name,)
+    if require:
+        words += (*chain.from_iterable([("REQUIRE", *requirement) for requirement in require]),)
     if default:
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
@@ -506,6 +515,7 @@ def remove(
     json: Word,
     *,
     count: int | None = None,
+    require: Sequence[tuple[Literal["GE", "GT", "LE", "LT", "MULTIPLE", "MINLEN", "MAXLEN"], Word]] = (),
     default: Sequence[tuple[Text, Word]] = (),
     ifversion: Text | None = None,
     withversion: bool = False,
@@ -515,6 +525,8 @@ def remove(
     words: Command = ("MODEL.REMOVE", key, path, json)
     if count is not None:
         words += ("COUNT", count)
+    if require:
+        words += (*chain.from_iterable([("REQUIRE", *requirement) for requirement in require]),)
     if default:
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
@@ -532,6 +544,7 @@ def cut(
     start: int,
     stop: int,
     *,
+    require: Sequence[tuple[Literal["GE", "GT", "LE", "LT", "MULTIPLE", "MINLEN", "MAXLEN"], Word]] = (),
     default: Sequence[tuple[Text, Word]] = (),
     ifversion: Text | None = None,
     withversion: bool = False,
@@ -539,6 +552,8 @@ def cut(
 ) -> Command:
     """Removes the elements of an array from one index up to another, which stays, as Python's slices go."""
     words: Command = ("MODEL.CUT", key, path, start, stop)
+    if require:
+        words += (*chain.from_iterable([("REQUIRE", *requirement) for requirement in require]),)
     if default:
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
@@ -575,6 +590,7 @@ def clear(
     key: Text,
     path: Text,
     *,
+    require: Sequence[tuple[Literal["GE", "GT", "LE", "LT", "MULTIPLE", "MINLEN", "MAXLEN"], Word]] = (),
     default: Sequence[tuple[Text, Word]] = (),
     ifversion: Text | None = None,
     withversion: bool = False,
@@ -582,6 +598,8 @@ def clear(
 ) -> Command:
     """Empties an array, an object or a string."""
     words: Command = ("MODEL.CLEAR", key, path)
+    if require:
+        words += (*chain.from_iterable([("REQUIRE", *requirement) for requirement in require]),)
     if default:
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
@@ -601,6 +619,7 @@ def incrby(
     min_: Word | None = None,
     max_: Word | None = None,
     strict: bool = False,
+    require: Sequence[tuple[Literal["GE", "GT", "LE", "LT", "MULTIPLE", "MINLEN", "MAXLEN"], Word]] = (),
     default: Sequence[tuple[Text, Word]] = (),
     else_: Word | None = None,
     ifversion: Text | None = None,
@@ -618,6 +637,8 @@ def incrby(
         words += ("MAX", max_)
     if strict:
         words += ("STRICT",)
+    if require:
+        words += (*chain.from_iterable([("REQUIRE", *requirement) for requirement in require]),)
     if default:
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if else_ is not None:
@@ -639,6 +660,7 @@ def calc(
     operation: Literal["MUL", "DIV", "FLOORDIV", "MOD", "POW", "REPEAT", "SHIFT"],
     operand: Word,
     *,
+    require: Sequence[tuple[Literal["GE", "GT", "LE", "LT", "MULTIPLE", "MINLEN", "MAXLEN"], Word]] = (),
     default: Sequence[tuple[Text, Word]] = (),
     ifversion: Text | None = None,
     withversion: bool = False,
@@ -648,6 +670,8 @@ def calc(
     string or an array, SHIFT a date-time, ISO 8601 or the seconds since the epoch, by microseconds.
     """
     words: Command = ("MODEL.CALC", key, path, operation, operand)
+    if require:
+        words += (*chain.from_iterable([("REQUIRE", *requirement) for requirement in require]),)
     if default:
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
@@ -830,6 +854,7 @@ def add(
     path: Text,
     *json: Word,
     strict: bool = False,
+    require: Sequence[tuple[Literal["GE", "GT", "LE", "LT", "MULTIPLE", "MINLEN", "MAXLEN"], Word]] = (),
     default: Sequence[tuple[Text, Word]] = (),
     ifversion: Text | None = None,
     withversion: bool = False,
@@ -839,6 +864,8 @@ def add(
     words: Command = ("MODEL.ADD", key, path, *json)
     if strict:
         words += ("STRICT",)
+    if require:
+        words += (*chain.from_iterable([("REQUIRE", *requirement) for requirement in require]),)
     if default:
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
@@ -855,6 +882,7 @@ def discard(
     path: Text,
     *json: Word,
     strict: bool = False,
+    require: Sequence[tuple[Literal["GE", "GT", "LE", "LT", "MULTIPLE", "MINLEN", "MAXLEN"], Word]] = (),
     default: Sequence[tuple[Text, Word]] = (),
     ifversion: Text | None = None,
     withversion: bool = False,
@@ -864,6 +892,8 @@ def discard(
     words: Command = ("MODEL.DISCARD", key, path, *json)
     if strict:
         words += ("STRICT",)
+    if require:
+        words += (*chain.from_iterable([("REQUIRE", *requirement) for requirement in require]),)
     if default:
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
@@ -900,6 +930,7 @@ def push(
     key: Text,
     path: Text,
     *items: tuple[Word, Word],
+    require: Sequence[tuple[Literal["GE", "GT", "LE", "LT", "MULTIPLE", "MINLEN", "MAXLEN"], Word]] = (),
     default: Sequence[tuple[Text, Word]] = (),
     ifversion: Text | None = None,
     withversion: bool = False,
@@ -907,6 +938,8 @@ def push(
 ) -> Command:
     """Puts values into a priority queue, or gives those that are there another priority."""
     words: Command = ("MODEL.PUSH", key, path, *chain.from_iterable(items))
+    if require:
+        words += (*chain.from_iterable([("REQUIRE", *requirement) for requirement in require]),)
     if default:
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
@@ -922,6 +955,7 @@ def unpush(
     key: Text,
     path: Text,
     *json: Word,
+    require: Sequence[tuple[Literal["GE", "GT", "LE", "LT", "MULTIPLE", "MINLEN", "MAXLEN"], Word]] = (),
     default: Sequence[tuple[Text, Word]] = (),
     ifversion: Text | None = None,
     withversion: bool = False,
@@ -929,6 +963,8 @@ def unpush(
 ) -> Command:
     """Takes values out of a priority queue, wherever they are in it."""
     words: Command = ("MODEL.UNPUSH", key, path, *json)
+    if require:
+        words += (*chain.from_iterable([("REQUIRE", *requirement) for requirement in require]),)
     if default:
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:
@@ -945,6 +981,7 @@ def popmin(
     path: Text,
     count: int | None = None,
     *,
+    require: Sequence[tuple[Literal["GE", "GT", "LE", "LT", "MULTIPLE", "MINLEN", "MAXLEN"], Word]] = (),
     default: Sequence[tuple[Text, Word]] = (),
     ifversion: Text | None = None,
     withversion: bool = False,
@@ -956,6 +993,8 @@ def popmin(
     words: Command = ("MODEL.POPMIN", key, path)
     if count is not None:
         words += (count,)
+    if require:
+        words += (*chain.from_iterable([("REQUIRE", *requirement) for requirement in require]),)
     if default:
         words += (*chain.from_iterable([("DEFAULT", *one) for one in default]),)
     if ifversion is not None:

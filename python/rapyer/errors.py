@@ -12,6 +12,7 @@ __all__ = [
     "CantSerializeRedisValueError",
     "ClusterDownError",
     "CommandError",
+    "ConstraintError",
     "CorruptedModelError",
     "DetachedValueError",
     "DocumentLimitError",
@@ -253,6 +254,10 @@ class StaleModelError(CommandError):
     """The document has another version than the one a change was meant for."""
 
 
+class ConstraintError(CommandError, ValueError):
+    """A change would have broken a bound; the text names path, bound and the value that was refused."""
+
+
 class BadArgumentError(CommandError):
     """An argument that a command does not take."""
 
@@ -294,6 +299,7 @@ _BY_PREFIX: dict[str, type[CommandError]] = {
     "LIMIT": DocumentLimitError,
     "NOPOLICY": PolicyMissingError,
     "STALE": StaleModelError,
+    "CONSTRAINT": ConstraintError,
     "BADARG": BadArgumentError,
     "WRONGTYPE": WrongKeyTypeError,
     "INTERNAL": ServerFaultError,

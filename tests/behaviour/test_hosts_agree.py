@@ -61,6 +61,8 @@ value = st.one_of(
 )
 operator = st.sampled_from(["EQ", "NE", "LT", "LE", "GT", "ge"])
 operation = st.sampled_from(["MUL", "DIV", "FLOORDIV", "MOD", "POW", "repeat", "SHIFT", "EQ"])
+number_bound = st.sampled_from(["GE", "gt", "LE", "LT", "MULTIPLE", "MAXLEN"])
+length_bound = st.sampled_from(["MINLEN", "MAXLEN", "LE"])
 index = st.sampled_from(["0", "1", "-1", "-2", "9", "-9", "9223372036854775807", "x"])
 condition = st.sampled_from([(), (), (), ("NX",), ("XX",), ("NOREFRESH",), ("EXPECT-POLICY",), ("NX", "XX")])
 which = st.sampled_from(
@@ -91,6 +93,9 @@ commands: st.SearchStrategy[Command] = st.one_of(
     command("MODEL.INCRBY", key, path, scalar, st.just("ELSE"), value),
     command("MODEL.INCRBY", key, path, scalar, st.just("DEFAULT"), path, value),
     command("MODEL.POP", key, path, st.just("DEFAULT"), path, value),
+    command("MODEL.INCRBY", key, path, scalar, st.just("REQUIRE"), number_bound, scalar),
+    command("MODEL.APPEND", key, path, value, st.just("REQUIRE"), length_bound, index),
+    command("MODEL.DISCARD", key, path, value, st.just("REQUIRE"), length_bound, index),
     command("MODEL.MERGE", key, path, value, st.just("DEFAULT"), path, value),
     command("MODEL.APPEND", key, path, value, st.just("UNIQUE"), st.just("STRICT")),
     command("MODEL.GET", key, path, st.just("STRICT")),

@@ -142,6 +142,11 @@ ROWS: dict[str, list[Row]] = {
             (KEY, "$.n", "1", "MAX", "1"),
         ),
         Row(
+            ("{key}", "$.n", "1", "REQUIRE", "LE", "2"),
+            ("{key}", "$.n", "1", "REQUIRE", "LE", "1"),
+            ("{key}", "$.n", "1", "REQUIRE", "LE", "2"),
+        ),
+        Row(
             ("{key}", "$.x", "1", "DEFAULT", "$.x", "0"),
             ("{key}", "$.x", "1", "MAX", "0", "STRICT", "DEFAULT", "$.x", "0"),
             ("{key}", "$.n", "1", "MAX", "0", "ELSE", DOCUMENT),

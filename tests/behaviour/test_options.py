@@ -1,4 +1,4 @@
-"""Options that several commands share, on every host: STRICT, DEFAULT, ELSE."""
+"""Options that several commands share, on every host: STRICT, DEFAULT, ELSE, REQUIRE."""
 
 from __future__ import annotations
 
@@ -136,6 +136,78 @@ class TestElse:
         twice = [*[str(len(words)), *words] * 2]
         assert await host.call("MODEL.EXEC", "1", KEY, *twice) == [b"1", b"2"]
         assert await text(host) == '{"n":{"a":2}}'
+
+
+class TestRequire:
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (("INCRBY", "$.n", "10", "REQUIRE", "LE", "10"), "'$.n' would hold 11, which REQUIRE LE 10"),
+            (("CALC", "$.n", "DIV", "4", "REQUIRE", "GT", "0.5"), "'$.n' would hold 0.25, which REQUIRE GT"),
+            (("APPEND", "$.list", "3", "REQUIRE", "MAXLEN", "2"), "'$.list' would hold 3 items, which"),
+            (
+                ("APPEND", "$.text", '"é"', "REQUIRE", "MAXLEN", "1"),
+                "'$.text' would hold 2 characters, which",
+            ),
+            (("INSERT", "$.list", "0", "3", "REQUIRE", "MAXLEN", "2"), "'$.list' would hold 3 items, which"),
+            (
+                ("POP", "$.map", "REQUIRE", "MINLEN", "1"),
+                "'$.map' would hold 0 items, which REQUIRE MINLEN 1",
+            ),
+            (("REMOVE", "$.list", "1", "REQUIRE", "MINLEN", "2"), "'$.list' would hold 1 items, which"),
+            (("CUT", "$.list", "0", "9", "REQUIRE", "MINLEN", "1"), "'$.list' would hold 0 items, which"),
+            (("CLEAR", "$.text", "REQUIRE", "MINLEN", "1"), "'$.text' would hold 0 characters, which"),
+            (("ADD", "$.list", "1", "3", "REQUIRE", "MAXLEN", "2"), "'$.list' would hold 3 items, which"),
+            (("DISCARD", "$.list", "1", "3", "REQUIRE", "MINLEN", "2"), "'$.list' would hold 1 items, which"),
+            (
+                ("PUSH", "$.queue", "0", '"b"', "REQUIRE", "MAXLEN", "1"),
+                "'$.queue' would hold 2 items, which",
+            ),
+            (("UNPUSH", "$.queue", '"a"', "REQUIRE", "MINLEN", "1"), "'$.queue' would hold 0 items, which"),
+            (("POPMIN", "$.queue", "REQUIRE", "MINLEN", "1"), "'$.queue' would hold 0 items, which"),
+        ],
+        ids=lambda each: each[0] if isinstance(each, tuple) else "",
+    )
+    async def test_a_change_that_breaks_a_bound_is_refused_and_so_is_its_batch(
+        self, host: Host, words: tuple[str, ...], message: str
+    ) -> None:
+        await host.call("MODEL.CREATE", KEY, DOCUMENT)
+        line = (f"MODEL.{words[0]}", KEY, *words[1:])
+        before = await host.state(KEY)
+        assert (await host.refused(*line)).startswith(f"CONSTRAINT path {message}")
+        assert await host.state(KEY) == before
+        assert (await in_batch(host, *line)).startswith("CONSTRAINT operation 2 ")
+        # What it asks of the value alone stands in its way.
+        await host.call(*line[: line.index("REQUIRE")])
+
+    async def test_all_bounds_are_asked_for(self, host: Host) -> None:
+        await host.call("MODEL.CREATE", KEY, DOCUMENT)
+        bounds = ("REQUIRE", "GE", "0", "REQUIRE", "LT", "100", "REQUIRE", "MULTIPLE", "5")
+        assert await host.call("MODEL.INCRBY", KEY, "$.n", "4", *bounds) == b"5"
+        for by in ("1", "-10", "95"):
+            assert (await host.refused("MODEL.INCRBY", KEY, "$.n", by, *bounds)).startswith("CONSTRAINT ")
+        assert await host.call("MODEL.INCRBY", KEY, "$.n", "90", *bounds) == b"95"
+
+    async def test_a_default_and_a_document_that_is_created_are_held_to_them(self, host: Host) -> None:
+        words = ("MODEL.INCRBY", KEY, "$.n", "1", "REQUIRE", "LE", "1", "DEFAULT", "$.n", "0", "ELSE", "{}")
+        assert await host.call(*words) == b"1"
+        assert (await host.refused(*words)).startswith("CONSTRAINT path '$.n' would hold 2")
+        assert (await host.refused(*words[:2], "$.m", "2", *words[4:-2], "DEFAULT", "$.m", "0")).startswith(
+            "CONSTRAINT path '$.m' would hold 2"
+        )
+        assert await text(host) == '{"n":1}'
+        await host.call("MODEL.DEL", KEY)
+        assert (await host.refused(*words[:3], "2", *words[4:])).startswith("CONSTRAINT ")
+        assert await host.call("EXISTS", KEY) == 0
+
+    async def test_what_changes_nothing_is_not_refused(self, host: Host) -> None:
+        await host.call("MODEL.CREATE", KEY, DOCUMENT)
+        before = await host.state(KEY)
+        bounds = ("REQUIRE", "MINLEN", "9")
+        assert await host.call("MODEL.ADD", KEY, "$.list", "1", *bounds) == 0
+        assert await host.call("MODEL.REMOVE", KEY, "$.list", "7", *bounds) == 0
+        assert await host.call("MODEL.POP", KEY, "$.map", '"none"', *bounds) is None
+        assert await host.state(KEY) == before
 
 
 class TestStrictConditions:

@@ -290,7 +290,13 @@ QUESTIONS: dict[str, list[tuple[str, ...]]] = {
     ],
     "MODEL.POP": [("$.list",), ("$.map",), ("$.map", '"a"'), ("$.list", "0"), ("$.n",)],
     "MODEL.REMOVE": [("$.list", "1"), ("$.list", "1", "COUNT", "9")],
-    "MODEL.CUT": [("$.list", "0", "9"), ("$.list", "-1", "1"), ("$.n", "0", "1")],
+    "MODEL.CUT": [
+        ("$.list", "0", "1", "REQUIRE", "MINLEN", "1"),
+        ("$.list", "0", "1", "REQUIRE", "MINLEN", "2"),
+        ("$.list", "0", "9"),
+        ("$.list", "-1", "1"),
+        ("$.n", "0", "1"),
+    ],
     "MODEL.UNSET": [("$.n", "$.x"), ("$.list[0]", "$.list[5]")],
     "MODEL.CLEAR": [("$.list",), ("$.map",), ("$.text",), ("$.n",)],
     "MODEL.INCRBY": [

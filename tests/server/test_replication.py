@@ -56,6 +56,7 @@ WRITES = {
     "INCRBY": ("MODEL.INCRBY", KEY, "$.n", "0.5"),
     "INCRBY DEFAULT": ("MODEL.INCRBY", KEY, "$.x", "0.5", "DEFAULT", "$.x", "1"),
     "CALC": ("MODEL.CALC", KEY, "$.n", "POW", "7"),
+    "INCRBY REQUIRE": ("MODEL.INCRBY", KEY, "$.n", "0.5", "REQUIRE", "GE", "0", "REQUIRE", "LT", "1e9"),
     "INSERT": ("MODEL.INSERT", KEY, "$.list", "0", "7"),
     "UNSET": ("MODEL.UNSET", KEY, "$.list[0]"),
     "REMOVE": ("MODEL.REMOVE", KEY, "$.list", "2"),

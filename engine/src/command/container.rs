@@ -6,8 +6,9 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE as URL_SAFE;
 
+use super::require::{Requirements, Unit};
 use super::set::{refuse_held, retain_new};
-use super::{Access, Arg, Call, Command, DEFAULT, KEY, Keys, Kind, PATH, STRICT};
+use super::{Access, Arg, Call, Command, DEFAULT, KEY, Keys, Kind, PATH, REQUIRE, STRICT, Terms};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json, Sought};
 use crate::node::{By, Edit, Node, runs};
@@ -33,6 +34,7 @@ pub(super) static APPEND: Command = Command {
         Arg::token("UNIQUE").optional(),
         STRICT,
         Arg::token("BASE64").optional(),
+        REQUIRE,
         DEFAULT,
     ],
     norefresh: true,
@@ -60,7 +62,7 @@ fn append(call: &mut Call<'_>) -> Result<(), Error> {
     if bytes && (unique || most.is_some()) {
         return Err(Error::argument(b"BASE64", "UNIQUE and MAXLEN are for arrays, BASE64 is for strings"));
     }
-    let strict = call.strict;
+    let Terms { strict, requirements } = call.terms();
     let mut document = call.edit(key)?;
     if unique {
         array_at(&document, &path)?;
@@ -80,18 +82,25 @@ fn append(call: &mut Call<'_>) -> Result<(), Error> {
             // Where there are more new elements than may be, the first of these do not even enter.
             let first = surplus.min(items);
             let values = &values[surplus - first..];
-            let edit = Edit::Shift { first, values };
-            Ok((items - first + values.len(), (first > 0 || !values.is_empty()).then_some(edit)))
+            let length = items - first + values.len();
+            if first == 0 && values.is_empty() {
+                return Ok((length, None));
+            }
+            requirements.check_count(&path, Json::Array, Unit::Items, length)?;
+            Ok((length, Some(Edit::Shift { first, values })))
         }
         found if most.is_some() => Err(Error::bad_type(&path, "an array", found)),
         Json::String if bytes => {
             let bytes = append_bytes(&node.text(), &path, &values)?;
+            requirements.check_count(&path, Json::String, Unit::Bytes, bytes.len())?;
             let text = json::quote(&URL_SAFE.encode(&bytes));
             Ok((bytes.len(), Some(Edit::Set(text.into()))))
         }
         Json::String => {
             let text = append_text(&node.text(), &path, &values)?;
-            Ok((json::string_chars(&text), Some(Edit::Set(text.into()))))
+            let length = json::string_chars(&text);
+            requirements.check_count(&path, Json::String, Unit::Characters, length)?;
+            Ok((length, Some(Edit::Set(text.into()))))
         }
         found => Err(Error::bad_type(&path, "an array or a string", found)),
     })?;
@@ -141,7 +150,14 @@ pub(super) static INSERT: Command = Command {
     groups: Groups::UPDATE.union(Groups::APPEND),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("index", Kind::Integer), Arg::new("json", Kind::Json).multiple(), DEFAULT],
+    args: &[
+        KEY,
+        PATH,
+        Arg::new("index", Kind::Integer),
+        Arg::new("json", Kind::Json).multiple(),
+        REQUIRE,
+        DEFAULT,
+    ],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -155,8 +171,11 @@ fn insert(call: &mut Call<'_>) -> Result<(), Error> {
     let index = call.args.integer(i64::MIN..=i64::MAX, INDEX)?;
     let values = call.args.values(&INSERT, path.depth() + 1)?;
     call.end()?;
+    let Terms { requirements, .. } = call.terms();
     let mut document = call.edit(key)?;
-    let length = array_at(&document, &path)?.items();
+    let array = array_at(&document, &path)?;
+    let length = array.items();
+    requirements.check_length(&path, array, |length| length + values.len())?;
     let at = Some(bound(index, length)).filter(|at| *at < length);
     document.edit(path.steps(), |_| Ok(((), Some(Edit::Insert { at, values: &values }))))?;
     let header = document.header();
@@ -183,10 +202,14 @@ pub(super) fn cut_all(
     document: &mut Draft<'_>,
     path: &Path,
     ranges: &[Range<usize>],
+    requirements: &Requirements<'_>,
 ) -> Result<usize, Error> {
-    let removed = ranges.iter().map(ExactSizeIterator::len).sum();
+    let removed: usize = ranges.iter().map(ExactSizeIterator::len).sum();
     if removed > 0 {
-        document.edit(path.steps(), |array| Ok(((), Some(Edit::cut_all(array, ranges)))))?;
+        document.edit(path.steps(), |array| {
+            requirements.check_length(path, array, |length| length - removed)?;
+            Ok(((), Some(Edit::cut_all(array, ranges))))
+        })?;
     }
     Ok(removed)
 }
@@ -200,7 +223,7 @@ pub(super) static POP: Command = Command {
     groups: Groups::READ.union(Groups::UPDATE).union(Groups::ERASE),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("index|name", Kind::Json).optional(), DEFAULT],
+    args: &[KEY, PATH, Arg::new("index|name", Kind::Json).optional(), REQUIRE, DEFAULT],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -214,6 +237,7 @@ fn pop(call: &mut Call<'_>) -> Result<(), Error> {
     let which = call.args.optional_json(&POP, 0)?;
     call.end()?;
     let bound = call.host.reply_bound();
+    let Terms { requirements, .. } = call.terms();
     let mut document = call.edit(key)?;
     let container = document.root().find(path.steps()).ok_or_else(|| Error::no_path(&path))?;
     let (step, last) = match container.kind() {
@@ -221,6 +245,12 @@ fn pop(call: &mut Call<'_>) -> Result<(), Error> {
         Json::Object => member(container, which.as_deref())?,
         found => return Err(Error::bad_type(&path, "an array or an object", found)),
     };
+    if !requirements.is_empty()
+        && let Some(step) = &step
+        && container.find(std::slice::from_ref(step)).is_some()
+    {
+        requirements.check_length(&path, container, |length| length - 1)?;
+    }
     let popped = match step {
         Some(step) => {
             let named = last.as_ref().map_or(0, |name| name.len() + 3);
@@ -280,6 +310,7 @@ pub(super) static REMOVE: Command = Command {
         PATH,
         Arg::new("json", Kind::Json),
         Arg::new("most", Kind::Block(&[Arg::token("COUNT"), Arg::new("count", Kind::Integer)])).optional(),
+        REQUIRE,
         DEFAULT,
     ],
     norefresh: true,
@@ -297,12 +328,13 @@ fn remove(call: &mut Call<'_>) -> Result<(), Error> {
     while call.option()?.is_some() {
         most = call.args.integer(1..=i64::MAX, "COUNT takes a whole number, at least 1")?;
     }
+    let Terms { requirements, .. } = call.terms();
     let mut document = call.edit(key)?;
     let sought = Sought::new(&value);
     let places =
         array_at(&document, &path)?.elements().enumerate().filter(|(_, element)| element.is(&sought));
     let ranges = runs(places.map(|(at, _)| at).take(usize::try_from(most).unwrap_or(usize::MAX)));
-    let removed = cut_all(&mut document, &path, &ranges)?;
+    let removed = cut_all(&mut document, &path, &ranges, &requirements)?;
     let header = document.header();
     call.removed(key, removed, header);
     Ok(())
@@ -317,7 +349,7 @@ pub(super) static CUT: Command = Command {
     groups: Groups::UPDATE.union(Groups::ERASE),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("start", Kind::Integer), Arg::new("stop", Kind::Integer), DEFAULT],
+    args: &[KEY, PATH, Arg::new("start", Kind::Integer), Arg::new("stop", Kind::Integer), REQUIRE, DEFAULT],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -331,10 +363,11 @@ fn cut(call: &mut Call<'_>) -> Result<(), Error> {
     let start = call.args.integer(i64::MIN..=i64::MAX, INDEX)?;
     let stop = call.args.integer(i64::MIN..=i64::MAX, INDEX)?;
     call.end()?;
+    let Terms { requirements, .. } = call.terms();
     let mut document = call.edit(key)?;
     let length = array_at(&document, &path)?.items();
     let range = bound(start, length)..bound(stop, length);
-    let removed = cut_all(&mut document, &path, &[range])?;
+    let removed = cut_all(&mut document, &path, &[range], &requirements)?;
     let header = document.header();
     call.removed(key, removed, header);
     Ok(())
@@ -349,7 +382,7 @@ pub(super) static CLEAR: Command = Command {
     groups: Groups::UPDATE.union(Groups::ERASE),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, DEFAULT],
+    args: &[KEY, PATH, REQUIRE, DEFAULT],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -361,6 +394,7 @@ fn clear(call: &mut Call<'_>) -> Result<(), Error> {
     let key = call.args.word()?;
     let path = call.args.path()?;
     call.end()?;
+    let Terms { requirements, .. } = call.terms();
     let mut document = call.edit(key)?;
     let removed = document.edit(path.steps(), |node| {
         let empty: &[u8] = match node.kind() {
@@ -369,6 +403,9 @@ fn clear(call: &mut Call<'_>) -> Result<(), Error> {
             _ => b"\"\"",
         };
         let length = length(node, &path)?;
+        if length > 0 {
+            requirements.check_length(&path, node, |_| 0)?;
+        }
         Ok((length, (length > 0).then_some(Edit::Set(empty.into()))))
     })?;
     let removed = removed.ok_or_else(|| Error::no_path(&path))?;

@@ -7,7 +7,7 @@ use super::assign::{assign, goal, remove};
 use super::document::is_another;
 use super::set::{add_all, discard_all, retain_new};
 use super::value::refuse_root;
-use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH};
+use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH, Terms};
 use crate::host::Effect;
 use crate::json::Kind as Json;
 use crate::node::{By, Node};
@@ -117,7 +117,7 @@ impl<'a> Edit<'a> {
                     return assign(document, path, &set, None);
                 }
                 document.index(path.steps(), By::Value, many);
-                add_all(document, path, &mut values)?;
+                add_all(document, path, &mut values, &Terms::default())?;
                 Ok(!values.is_empty())
             }
             Action::Discard(values) => {
@@ -125,7 +125,7 @@ impl<'a> Edit<'a> {
                     return Ok(false);
                 }
                 document.index(path.steps(), By::Value, many);
-                Ok(discard_all(document, path, values, false)? > 0)
+                Ok(discard_all(document, path, values, &Terms::default())? > 0)
             }
         }
     }

@@ -89,7 +89,7 @@ fn tell(
     let path = call.args.optional_path()?.unwrap_or_default();
     call.end()?;
     let bound = call.host.reply_bound();
-    let document = found(call.host.read_below(key)?, call.strict)?;
+    let document = found(call.host.read_below(key)?, call.terms.strict)?;
     let Some((document, node)) =
         document.and_then(|document| Some((document, document.root().find(path.steps())?)))
     else {
@@ -129,7 +129,7 @@ fn contains(call: &mut Call<'_>) -> Result<(), Error> {
         Some(_) => call.host.read_indexed(key, path.steps(), By::Value)?,
         None => call.host.read_below(key)?,
     };
-    let Some((document, node)) = found(document, call.strict)?
+    let Some((document, node)) = found(document, call.terms.strict)?
         .and_then(|document| Some((document, document.root().find(path.steps())?)))
     else {
         call.reply.integer(0);

@@ -18,6 +18,7 @@ mod number;
 mod policy;
 mod queue;
 mod replay;
+mod require;
 mod set;
 mod table;
 mod ttl;
@@ -27,6 +28,7 @@ use smallvec::SmallVec;
 
 pub use args::{Arg, Args, Kind};
 use default::Defaults;
+use require::Requirements;
 pub use table::{Entry, TABLE, entries, find};
 
 use crate::host::{Deadline, Done, Effect, Host, Touched};
@@ -125,12 +127,20 @@ const XX: Arg = Arg::token("XX");
 const STRICT_WORD: &str = "STRICT";
 const STRICT: Arg = Arg::token(STRICT_WORD).optional();
 const DEFAULT: Arg = default::ARG;
+const REQUIRE: Arg = require::ARG;
+
+/// The options that say on which terms a command changes what is at its path.
+#[derive(Debug, Default)]
+pub(crate) struct Terms<'a> {
+    /// Whether `STRICT` was given: what is not there, or a condition that is not met, is an error.
+    strict: bool,
+    requirements: Requirements<'a>,
+}
 
 /// One command under way.
 ///
 /// A command takes its arguments, checks everything, changes documents, says what it touched, and replies
 /// last: after the first change nothing may fail.
-#[expect(clippy::struct_excessive_bools, reason = "options are given independently of each other")]
 pub struct Call<'a> {
     entry: Entry,
     pub(crate) args: Args<'a>,
@@ -141,8 +151,7 @@ pub struct Call<'a> {
     quiet: bool,
     expects_policy: bool,
     expects_version: Option<Expected>,
-    /// Whether `STRICT` was given: what is not there, or a condition that is not met, is an error.
-    strict: bool,
+    terms: Terms<'a>,
     defaults: Defaults<'a>,
     /// The key of the document that `defaults` were added to.
     defaulted: Option<&'a [u8]>,
@@ -169,7 +178,7 @@ impl<'a> Call<'a> {
             quiet: entry.twin,
             expects_policy: false,
             expects_version: None,
-            strict: false,
+            terms: Terms::default(),
             defaults: Defaults::default(),
             defaulted: None,
             touched: SmallVec::new(),
@@ -206,7 +215,8 @@ impl<'a> Call<'a> {
                 Some(args::EXPECT_POLICY) => self.expects_policy = true,
                 Some(args::IFVERSION) => self.expects_version = Some(Expected::parse(self.args.word()?)?),
                 Some(args::WITHVERSION) => self.reply.announce_version(),
-                Some(STRICT_WORD) => self.strict = true,
+                Some(STRICT_WORD) => self.terms.strict = true,
+                Some(require::WORD) => self.terms.requirements.take(&mut self.args)?,
                 Some(default::WORD) => self.defaults.take(&mut self.args)?,
                 other => return Ok(other),
             }
@@ -261,6 +271,11 @@ impl<'a> Call<'a> {
             self.host.permits_reading(key)?;
         }
         Ok(())
+    }
+
+    /// The terms of the command, once all arguments are taken.
+    pub(crate) fn terms(&mut self) -> Terms<'a> {
+        std::mem::take(&mut self.terms)
     }
 
     /// Refuses `DEFAULT` where the root is replaced: nothing of what is there is used.

@@ -6,7 +6,8 @@ use std::cmp::Ordering;
 use smallvec::SmallVec;
 
 use super::document::create_with;
-use super::{Access, Arg, Call, Command, DEFAULT, KEY, Keys, Kind, PATH, STRICT};
+use super::require::Requirements;
+use super::{Access, Arg, Call, Command, DEFAULT, KEY, Keys, Kind, PATH, REQUIRE, STRICT, Terms};
 use crate::arithmetic::{Operator, calculate, double, is_number, printed};
 use crate::container::fits;
 use crate::host::Effect;
@@ -37,6 +38,7 @@ pub(super) static INCRBY: Command = Command {
         Arg::new("least", Kind::Block(&[Arg::token("MIN"), Arg::new("minimum", Kind::Json)])).optional(),
         Arg::new("most", Kind::Block(&[Arg::token("MAX"), Arg::new("maximum", Kind::Json)])).optional(),
         STRICT,
+        REQUIRE,
         DEFAULT,
         Arg::new("otherwise", Kind::Block(&[Arg::token("ELSE"), Arg::new("document", Kind::Json)]))
             .optional(),
@@ -65,8 +67,7 @@ fn incrby(call: &mut Call<'_>) -> Result<(), Error> {
     {
         return Err(Error::argument(least, "MIN is above MAX"));
     }
-    let strict = call.strict;
-    let increment = Increment { path, operand, least, most, strict };
+    let increment = Increment { path, operand, least, most, terms: call.terms() };
     let sum = match (call.edit_if_any(key)?, otherwise) {
         (Some(mut document), _) => {
             let sum = increment.apply(&mut document)?;
@@ -92,8 +93,7 @@ struct Increment<'a> {
     operand: Cow<'a, [u8]>,
     least: Option<Cow<'a, [u8]>>,
     most: Option<Cow<'a, [u8]>>,
-    /// Whether it is an error to cross a bound.
-    strict: bool,
+    terms: Terms<'a>,
 }
 
 /// A sum as the reply holds it: on the stack, as most are short.
@@ -102,7 +102,7 @@ type Sum = SmallVec<[u8; 32]>;
 impl Increment<'_> {
     /// The new number; `None` where it would cross a bound, and nothing changed.
     fn apply(&self, document: &mut Draft<'_>) -> Result<Option<Sum>, Error> {
-        let Self { path, operand, least, most, strict } = self;
+        let Self { path, operand, least, most, terms } = self;
         let sum = document.edit(path.steps(), |node| {
             let sum = combined(node, path, Operator::Add, operand)?;
             for (word, bound, way) in [("MIN", least, Ordering::Less), ("MAX", most, Ordering::Greater)] {
@@ -110,12 +110,13 @@ impl Increment<'_> {
                 if json::order(sum.as_bytes(), bound) != Some(way) {
                     continue;
                 }
-                if *strict {
+                if terms.strict {
                     let condition = [word.as_bytes(), b" ", bound].concat();
                     return Err(Error::unmet(&condition, path, "would hold", sum.as_bytes()));
                 }
                 return Ok((None, None));
             }
+            terms.requirements.check_number(path, sum.as_bytes())?;
             let reply = Sum::from_slice(sum.as_bytes());
             Ok((Some(reply), Some(Edit::Set(sum.into_bytes().into()))))
         })?;
@@ -161,6 +162,7 @@ pub(super) static CALC: Command = Command {
             ]),
         ),
         Arg::new("operand", Kind::Json),
+        REQUIRE,
         DEFAULT,
     ],
     norefresh: true,
@@ -201,14 +203,18 @@ fn calc(call: &mut Call<'_>) -> Result<(), Error> {
         call.work_specially();
     }
     let bound = call.host.reply_bound();
+    let Terms { requirements, .. } = call.terms();
     let mut document = call.edit(key)?;
     let room = document.room();
     let value = document.edit(path.steps(), |node| {
         let value = match operation {
             Operation::Combine(operator) => combined(node, &path, operator, &operand)?.into_bytes(),
-            Operation::Repeat => repeated(node, &path, &operand, room)?,
+            Operation::Repeat => repeated(node, &path, &operand, room, &requirements)?,
             Operation::Shift => shifted(node, &path, &operand)?,
         };
+        if !matches!(operation, Operation::Repeat) {
+            requirements.check_text(&path, &value)?;
+        }
         bound.check(value.len())?;
         Ok((value.clone(), Some(Edit::Set(value.into()))))
     })?;
@@ -220,7 +226,13 @@ fn calc(call: &mut Call<'_>) -> Result<(), Error> {
 }
 
 /// A string or an array, so many times; `room` is what the document may grow by.
-fn repeated(node: Node<'_>, path: &Path, times: &[u8], room: Bound) -> Result<Vec<u8>, Error> {
+fn repeated(
+    node: Node<'_>,
+    path: &Path,
+    times: &[u8],
+    room: Bound,
+    requirements: &Requirements<'_>,
+) -> Result<Vec<u8>, Error> {
     let between: &[u8] = match node.kind() {
         Json::String => b"",
         Json::Array => b",",
@@ -234,6 +246,7 @@ fn repeated(node: Node<'_>, path: &Path, times: &[u8], room: Bound) -> Result<Ve
         None if times.starts_with(b"-") => 0,
         None => usize::MAX,
     };
+    requirements.check_length(path, node, |length| length.saturating_mul(times))?;
     fits(room, text.len(), (inside.len() + between.len()).saturating_mul(times))?;
     let mut repeated = Vec::with_capacity((inside.len() + between.len()) * times + 2);
     repeated.push(ends[0]);

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::container::{array_at, cut_all};
-use super::{Access, Arg, Call, Command, DEFAULT, KEY, Keys, Kind, PATH, STRICT, found};
+use super::require::Requirements;
+use super::{Access, Arg, Call, Command, DEFAULT, KEY, Keys, Kind, PATH, REQUIRE, STRICT, Terms, found};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
 use crate::limits::Bound;
@@ -31,6 +32,7 @@ pub(super) static PUSH: Command = Command {
         PATH,
         Arg::new("item", Kind::Block(&[Arg::new("priority", Kind::Json), Arg::new("json", Kind::Json)]))
             .multiple(),
+        REQUIRE,
         DEFAULT,
     ],
     norefresh: true,
@@ -50,10 +52,17 @@ fn push(call: &mut Call<'_>) -> Result<(), Error> {
     call.end()?;
     // The pair that each value stands in is a container of its own, around whatever the value is.
     call.args.check_depth(path.depth() + 2)?;
+    let Terms { requirements, .. } = call.terms();
     let mut document = call.edit(key)?;
     // Each item is looked up for itself: to look for many through all that is not indexed yet would take longer.
     document.index(path.steps(), By::Paired, items.len() > FEW);
-    let mut length = queue_at(&document, &path)?.items();
+    let queue = queue_at(&document, &path)?;
+    let mut length = queue.items();
+    if !requirements.is_empty() {
+        let values: Normals<'_> = items.iter().map(|(_, value)| json::normal(value)).collect();
+        let held = queue.places(By::Paired, &values).len();
+        requirements.check_length(&path, queue, |length| length - held + values.len())?;
+    }
     // All of them or none: nothing else can fail.
     document.room().check(items.iter().map(|(priority, value)| priority.len() + value.len() + 4).sum())?;
     let added = document.edit_once(|document| {
@@ -68,7 +77,7 @@ fn push(call: &mut Call<'_>) -> Result<(), Error> {
             let places = array_at(document, &path)?.places(By::Paired, &sought);
             // Once from now on, also where it was there several times.
             let held = runs(places.into_iter().map(|(place, _)| place));
-            let removed = cut_all(document, &path, &held)?;
+            let removed = cut_all(document, &path, &held, &Requirements::default())?;
             added += i64::from(removed == 0);
             length -= removed;
             let place = bisect(array_at(document, &path)?, length, priority);
@@ -140,7 +149,7 @@ pub(super) static UNPUSH: Command = Command {
     groups: Groups::UPDATE.union(Groups::ERASE),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple(), DEFAULT],
+    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple(), REQUIRE, DEFAULT],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -150,11 +159,12 @@ pub(super) static UNPUSH: Command = Command {
         let path = call.args.path()?;
         let values = call.args.values(&UNPUSH, 0)?;
         call.end()?;
+        let Terms { requirements, .. } = call.terms();
         let mut document = call.edit_indexed(key, &path, By::Paired)?;
         let sought: Normals<'_> = values.iter().map(|value| json::normal(value)).collect();
         let places = queue_at(&document, &path)?.places(By::Paired, &sought);
         let ranges = runs(places.iter().map(|(place, _)| *place));
-        let removed = cut_all(&mut document, &path, &ranges)?;
+        let removed = cut_all(&mut document, &path, &ranges, &requirements)?;
         let header = document.header();
         call.removed(key, removed, header);
         Ok(())
@@ -170,7 +180,7 @@ pub(super) static POPMIN: Command = Command {
     groups: Groups::READ.union(Groups::UPDATE).union(Groups::ERASE),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("count", Kind::Integer).optional(), DEFAULT],
+    args: &[KEY, PATH, Arg::new("count", Kind::Integer).optional(), REQUIRE, DEFAULT],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -180,9 +190,12 @@ pub(super) static POPMIN: Command = Command {
         let path = call.args.path()?;
         let count = count(call, &POPMIN)?;
         let bound = call.host.reply_bound();
+        let Terms { requirements, .. } = call.terms();
         let mut document = call.edit(key)?;
-        let items = first(array_at(&document, &path)?, &path, count, bound)?;
+        let queue = array_at(&document, &path)?;
+        let items = first(queue, &path, count, bound)?;
         if !items.is_empty() {
+            requirements.check_length(&path, queue, |length| length - items.len())?;
             document.edit(path.steps(), |_| Ok(((), Some(Edit::Cut(0..items.len())))))?;
             let header = document.header();
             call.touch(key, Effect::Changed, header);
@@ -212,7 +225,7 @@ pub(super) static PEEK: Command = Command {
         let count = count(call, &PEEK)?;
         let bound = call.host.reply_bound();
         let mut items = Vec::new();
-        if let Some(document) = found(call.host.read_below(key)?, call.strict)?
+        if let Some(document) = found(call.host.read_below(key)?, call.terms.strict)?
             && document.root().find(path.steps()).is_some()
         {
             items = first(array_at(document, &path)?, &path, count, bound)?;

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::args::Values;
 use super::container::{array_at, cut_all};
-use super::{Access, Arg, Call, Command, DEFAULT, KEY, Keys, Kind, PATH, STRICT};
+use super::{Access, Arg, Call, Command, DEFAULT, KEY, Keys, Kind, PATH, REQUIRE, STRICT, Terms};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
 use crate::node::{By, Edit, Node, Normals, runs};
@@ -23,7 +23,7 @@ pub(super) static ADD: Command = Command {
     groups: Groups::UPDATE.union(Groups::APPEND),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple(), STRICT, DEFAULT],
+    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple(), STRICT, REQUIRE, DEFAULT],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -36,13 +36,13 @@ fn add(call: &mut Call<'_>) -> Result<(), Error> {
     let path = call.args.path()?;
     let mut values = call.args.values(&ADD, path.depth() + 1)?;
     call.end()?;
-    let strict = call.strict;
+    let terms = call.terms();
     let mut document = call.edit_indexed(key, &path, By::Value)?;
     let set = array_at(&document, &path)?;
-    if strict {
+    if terms.strict {
         refuse_held(set, &path, &values, b"STRICT")?;
     }
-    add_all(&mut document, &path, &mut values)?;
+    add_all(&mut document, &path, &mut values, &terms)?;
     let header = document.header();
     // What was there already keeps the document alive all the same; nothing was written then.
     let effect = if values.is_empty() { Effect::Read } else { Effect::Changed };
@@ -52,9 +52,16 @@ fn add(call: &mut Call<'_>) -> Result<(), Error> {
 }
 
 /// Adds to the array at a path the values that are new to it, and leaves those.
-pub(super) fn add_all(document: &mut Draft<'_>, path: &Path, values: &mut Values<'_>) -> Result<(), Error> {
-    retain_new(array_at(document, path)?, values);
+pub(super) fn add_all(
+    document: &mut Draft<'_>,
+    path: &Path,
+    values: &mut Values<'_>,
+    terms: &Terms<'_>,
+) -> Result<(), Error> {
+    let set = array_at(document, path)?;
+    retain_new(set, values);
     if !values.is_empty() {
+        terms.requirements.check_length(path, set, |length| length + values.len())?;
         document.edit(path.steps(), |_| Ok(((), Some(Edit::Insert { at: None, values }))))?;
     }
     Ok(())
@@ -92,7 +99,7 @@ pub(super) static DISCARD: Command = Command {
     groups: Groups::UPDATE.union(Groups::ERASE),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple(), STRICT, DEFAULT],
+    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple(), STRICT, REQUIRE, DEFAULT],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -105,32 +112,32 @@ fn discard(call: &mut Call<'_>) -> Result<(), Error> {
     let path = call.args.path()?;
     let values = call.args.values(&DISCARD, 0)?;
     call.end()?;
-    let strict = call.strict;
+    let terms = call.terms();
     let mut document = call.edit_indexed(key, &path, By::Value)?;
-    let removed = discard_all(&mut document, &path, &values, strict)?;
+    let removed = discard_all(&mut document, &path, &values, &terms)?;
     let header = document.header();
     call.removed(key, removed, header);
     Ok(())
 }
 
-/// Removes from the array at a path the elements that equal one of the values: how many. Where it is strict, each value
+/// Removes from the array at a path the elements that equal one of the values: how many. Under `STRICT` each value
 /// must be there.
 pub(super) fn discard_all(
     document: &mut Draft<'_>,
     path: &Path,
     values: &[Cow<'_, [u8]>],
-    strict: bool,
+    terms: &Terms<'_>,
 ) -> Result<usize, Error> {
     let sought: Normals<'_> = values.iter().map(|value| json::normal(value)).collect();
     let places = array_at(document, path)?.places(By::Value, &sought);
     let ranges = runs(places.iter().map(|(place, _)| *place));
-    if strict {
+    if terms.strict {
         let found: HashSet<&Cow<'_, [u8]>> = places.iter().map(|(_, normal)| normal).collect();
         if let Some(value) = values.iter().find(|value| !found.contains(&json::normal(value))) {
             return Err(Error::unmet(b"STRICT", path, "does not hold", value));
         }
     }
-    cut_all(document, path, &ranges)
+    cut_all(document, path, &ranges, &terms.requirements)
 }
 
 pub(super) static SETOP: Command = Command {

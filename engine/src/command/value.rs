@@ -100,7 +100,7 @@ fn get(call: &mut Call<'_>) -> Result<(), Error> {
     }
     let bound = call.host.reply_bound();
     let document = if paths.is_empty() { call.host.read(key)? } else { call.host.read_below(key)? };
-    let Some(document) = found(document, call.strict)? else {
+    let Some(document) = found(document, call.terms.strict)? else {
         call.reply.null();
         return Ok(());
     };
