@@ -8,8 +8,9 @@ import pytest
 
 from _hosts import Host
 from rapyer import AtomicRedisModel, RedisConfig, init_rapyer, teardown_rapyer
+from rapyer._state import Edit, edits, state_of
 
-__all__ = ["moves_deadline", "on_host"]
+__all__ = ["moves_deadline", "on_host", "unsaved"]
 
 
 @pytest.fixture
@@ -19,6 +20,13 @@ async def on_host(host: Host) -> AsyncIterator[Host]:
     yield host
     await teardown_rapyer()
     AtomicRedisModel.Meta = RedisConfig()
+
+
+def unsaved(model: AtomicRedisModel) -> list[Edit]:
+    """What saving a model would send."""
+    base = state_of(model).base
+    assert base is not None
+    return edits(model, base, type(model)._rapyer_codec().dump(model))
 
 
 async def moves_deadline(host: Host, key: str, act: Callable[[], Awaitable[object]]) -> bool:

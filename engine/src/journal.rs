@@ -13,8 +13,8 @@ pub enum Change {
     Put { path: Path, value: Vec<u8> },
     /// The member at a path went.
     Unset { path: Path },
-    /// Elements came into the array at a path, the first of them at an index.
-    Insert { path: Path, at: usize, values: Vec<Vec<u8>> },
+    /// Elements came into the array at a path: before the one at an index, or at the end.
+    Insert { path: Path, at: Option<usize>, values: Vec<Vec<u8>> },
     /// Elements left the array at a path, the first of them from an index.
     Cut { path: Path, at: usize, values: Vec<Vec<u8>> },
 }
@@ -39,15 +39,12 @@ impl Change {
             }
             Edit::Insert { values: [], .. } => Vec::new(),
             Edit::Insert { at, values } => {
-                let items = node.items();
-                vec![insert(path, at.map_or(items, |at| at.min(items)), values)]
+                vec![insert(path, at.filter(|at| *at < node.items()), values)]
             }
             Edit::Shift { first, values } => {
-                let items = node.items();
-                let first = (*first).min(items);
-                let gone = texts(node, 0..first);
+                let gone = texts(node, 0..*first);
                 let cut = (!gone.is_empty()).then(|| cut(&path, 0, gone));
-                let insert = (!values.is_empty()).then(|| insert(path, items - first, values));
+                let insert = (!values.is_empty()).then(|| insert(path, None, values));
                 cut.into_iter().chain(insert).collect()
             }
             Edit::Cut(range) => {
@@ -65,7 +62,7 @@ fn cut(path: &Path, at: usize, values: Vec<Vec<u8>>) -> Change {
     Change::Cut { path: path.clone(), at, values }
 }
 
-fn insert(path: Path, at: usize, values: &[std::borrow::Cow<'_, [u8]>]) -> Change {
+fn insert(path: Path, at: Option<usize>, values: &[std::borrow::Cow<'_, [u8]>]) -> Change {
     Change::Insert { path, at, values: values.iter().map(|value| value.to_vec()).collect() }
 }
 
@@ -95,7 +92,8 @@ fn cuts(array: Node<'_>, after: &[u8]) -> Option<Vec<(usize, Vec<Vec<u8>>)>> {
     kept.next().is_none().then_some(runs)
 }
 
-/// A value in which two documents differ: the deepest one, where objects are what is around it.
+/// A value in which two documents differ: the deepest one, where objects are what is around it. An object whose
+/// members are in another order is told as well, before what differs in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     pub path: Path,
@@ -122,6 +120,10 @@ fn collect(before: Node<'_>, after: &[u8], path: Path, found: &mut Vec<Differenc
         found.push(Difference { path, before, after: Some(after.to_vec()) });
         return;
     }
+    if !keeps_order(before, after) {
+        let before = Some(before.text().into_owned());
+        found.push(Difference { path: path.clone(), before, after: Some(after.to_vec()) });
+    }
     let mut old: HashMap<&[u8], Node<'_>> = before.members().collect();
     for member in json::members(after, 0) {
         let (name, value) = (&after[member.name], &after[member.value]);
@@ -135,6 +137,15 @@ fn collect(before: Node<'_>, after: &[u8], path: Path, found: &mut Vec<Differenc
         let path = path.clone().join(Step::Name(name.into()));
         found.push(Difference { path, before: Some(held.text().into_owned()), after: None });
     }
+}
+
+/// Whether the members that both objects have follow each other in the same order, before any new ones.
+fn keeps_order(before: Node<'_>, after: &[u8]) -> bool {
+    let places: HashMap<&[u8], usize> =
+        before.members().enumerate().map(|(place, (name, _))| (name, place)).collect();
+    let new = places.len();
+    let ordered = json::members(after, 0).map(|member| *places.get(&after[member.name]).unwrap_or(&new));
+    ordered.is_sorted()
 }
 
 #[cfg(test)]
@@ -160,6 +171,14 @@ mod tests {
         );
         assert_eq!(differences(before.root(), &before.text()), []);
         assert_eq!(told(&differences(before.root(), b"[]")).len(), 1);
+        let before = Document::new(br#"{"o":{"a":1,"b":2}}"#, 1).unwrap();
+        for (after, expected) in [
+            (r#"{"o":{"b":2,"a":1}}"#, r#"$.o {"a":1,"b":2} {"b":2,"a":1}"#),
+            (r#"{"o":{"n":0,"b":2}}"#, r#"$.o {"a":1,"b":2} {"n":0,"b":2}"#),
+            (r#"{"o":{"b":2,"n":0}}"#, "$.o.n - 0"),
+        ] {
+            assert_eq!(told(&differences(before.root(), after.as_bytes()))[0], expected);
+        }
     }
 
     #[test]

@@ -11,7 +11,6 @@ mod walk;
 
 pub(crate) use canonical::canonical_within;
 pub use canonical::{MAX_DEPTH, MAX_DIGITS, canonical};
-pub use compare::{Change, changed_members};
 pub(crate) use compare::{Sought, normal, order};
 pub(crate) use string::{push_escaped, unescape};
 pub use string::{quote, string_chars, unquote};

@@ -408,6 +408,7 @@ fn follow(json: &mut Json, change: &Change) {
         }
         Change::Insert { path, at, values } => {
             let mut items = array(json, path);
+            let at = at.unwrap_or(items.len());
             items.splice(at..at, values.iter().map(|value| parsed(value)));
             *value_at(json, path.steps()) = items.into();
         }
@@ -460,9 +461,10 @@ proptest! {
             let before = mirror.text();
             let words = words(edit);
             let words: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
-            match mirror.apply(&words) {
-                Ok((_, changes)) => changes.iter().for_each(|change| follow(&mut follower, change)),
-                Err(_) => prop_assert_eq!(before, mirror.text()),
+            if let Ok((_, changes)) = mirror.apply(&words) {
+                changes.iter().for_each(|change| follow(&mut follower, change));
+            } else {
+                prop_assert_eq!(before, mirror.text());
             }
             prop_assert_eq!(mirror.text().map(|text| parsed(&text)), Some(follower.clone()), "{:?}", edit);
         }

@@ -209,23 +209,14 @@ fn keys_name(keys: Keys) -> &'static str {
     }
 }
 
-/// A JSON text, or None.
-type Text<'py> = Option<Bound<'py, PyBytes>>;
-
-/// The members in which two JSON objects differ: the name, as a JSON string, the value before and the value after.
+/// The texts of a JSON array's elements.
 #[pyfunction]
-fn changed_members<'py>(
-    py: Python<'py>,
-    before: &[u8],
-    after: &[u8],
-) -> PyResult<Vec<(Bound<'py, PyBytes>, Text<'py>, Text<'py>)>> {
-    let changes =
-        json::changed_members(before, after).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    let text = |text: Option<Vec<u8>>| text.map(|text| PyBytes::new(py, &text));
-    Ok(changes
-        .into_iter()
-        .map(|change| (PyBytes::new(py, &change.name), text(change.before), text(change.after)))
-        .collect())
+fn elements<'py>(py: Python<'py>, text: &[u8]) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    let text = json::canonical(text, 0).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    if json::kind(&text) != json::Kind::Array {
+        return Err(PyValueError::new_err("not a JSON array"));
+    }
+    Ok(json::elements(&text, 0).map(|element| PyBytes::new(py, &text[element])).collect())
 }
 
 #[pymodule]
@@ -236,5 +227,5 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("CommandError", module.py().get_type::<CommandError>())?;
     module.add_function(wrap_pyfunction!(commands, module)?)?;
     module.add_function(wrap_pyfunction!(errors, module)?)?;
-    module.add_function(wrap_pyfunction!(changed_members, module)?)
+    module.add_function(wrap_pyfunction!(elements, module)?)
 }

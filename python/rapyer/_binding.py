@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 from pydantic import BaseModel, RootModel
 
 from rapyer._codec import Codec
-from rapyer._connection import Word
 from rapyer._native import Field
-from rapyer._transport import Reply
 from rapyer.errors import DetachedValueError
 from rapyer.query import expression
 
@@ -50,6 +48,11 @@ class Location(NamedTuple):
     segments: tuple[Segment, ...]
 
     @property
+    def key(self) -> str:
+        """The key of the document."""
+        return self.root.key
+
+    @property
     def path(self) -> str:
         """Its singular query of RFC 9535."""
         return path_text(self.segments)
@@ -68,10 +71,6 @@ class Location(NamedTuple):
         """The place one step further."""
         return Location(self.root, (*self.segments, segment))
 
-    async def execute(self, command: str, *words: Word) -> Reply:
-        """Runs a command on this place of the root's document."""
-        return await self.root._execute(command, str(self.root.key), self.path, *words)
-
 
 def path_text(segments: tuple[Segment, ...]) -> str:
     """The singular query of RFC 9535 for these steps from the root."""
@@ -89,16 +88,12 @@ def _step(segment: Segment) -> str:
 class Holder(Protocol):
     """What bound values sit in: a model, a list, a dict."""
 
-    def _locate_child(self, child: object, key: Any) -> Location:
+    def _rapyer_locate_child(self, child: object, key: Any) -> Location:
         """Where a child is now. Raises `DetachedValueError` when it is no longer there."""
         ...
 
-    def _child_codec(self, key: Any) -> Codec:
+    def _rapyer_child_codec(self, key: Any) -> Codec:
         """What writes and reads the value under this key."""
-        ...
-
-    def _put_child(self, child: object, key: Any, value: object) -> None:
-        """Puts what the server now has where a child is; a child that is gone is left alone."""
         ...
 
 
@@ -164,6 +159,8 @@ def bind(value: Any, holder: Holder, key: Any) -> Any:
 
 def merged(old: Any, new: Any) -> Any:
     """`new`, as the same object as `old` where that can become it in place."""
+    if old is new:
+        return new
     follow = getattr(type(old), "_rapyer_follow", None)
     return old if follow is not None and follow(old, new) else new
 

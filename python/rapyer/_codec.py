@@ -92,6 +92,9 @@ _OPAQUE: Final = (
 )
 _CONTAINERS: Final = ("list", "dict", "set", "model")
 _ATOMIC: Final = ("int", "float", "str", "bytes", "datetime", *_CONTAINERS)
+_ANY: Final[_Schema] = {"type": "any"}
+# What holds the fields of models, dataclasses and typed dicts.
+_OBJECTS: Final = ("model-fields", "dataclass-args", "typed-dict")
 # Values of these, as canonical JSON, are written in one way only.
 _OF_ONE_TEXT: Final = {"int", "str", "bool", "none", "nullable", "default", "list", "dict"}
 _INFINITIES: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
@@ -152,9 +155,21 @@ class Codec:
             reason = str(error).rpartition("ValueError: ")[2]
             raise CantSerializeRedisValueError(f"cannot store this value: {reason}") from error
 
+    @cached_property
+    def has_one_text(self) -> bool:
+        """Whether each value, as canonical JSON, is written in one way only."""
+        return self._kinds <= _OF_ONE_TEXT
+
+    def rewritten(self, text: bytes) -> bytes:
+        """A value's text as it is written here; what is no value of this is what it is."""
+        try:
+            return self.dump(self.load(text))
+        except (ValidationError, CantSerializeRedisValueError):
+            return text
+
     def same(self, one: bytes, other: bytes) -> bool:
         """Whether two texts stand for the same value: of the same types, sets in whatever order."""
-        if self._kinds <= _OF_ONE_TEXT:
+        if self.has_one_text:
             return one == other
         try:
             return _same(self.load(one), self.load(other))
@@ -209,6 +224,16 @@ class Codec:
         (name,) = json.loads(self._single.dump({key: None}))
         return str(name)
 
+    def key_of(self, name: str) -> Any:
+        """The key of a dict that is stored under a member's name."""
+        if self._key_kinds == {"str"}:
+            return name
+        return next(iter(self._single.load(to_json({name: None}))))
+
+    @cached_property
+    def _key_kinds(self) -> set[str]:
+        return {leaf["type"] for leaf in self._key._leaves()}
+
     def split_entry(self, pair: bytes) -> tuple[str, bytes]:
         """What popping from a dict answers, `[name, value]`: the name, and the dict of this one entry."""
         name, value = from_json(pair)
@@ -217,6 +242,52 @@ class Codec:
     def field(self, name: str) -> "Codec":
         """For a field of a model; what it does not declare may be anything."""
         return self._fields.get(name) or self._child([])
+
+    def member(self, name: str) -> "Codec":
+        """For a member of what is stored as an object: of a model, a dict, a dataclass, a typed dict."""
+        found = self._members.get(name)
+        if found is None:
+            found = self._members[name] = self._child(self._member_schemas(name))
+        return found
+
+    @cached_property
+    def _members(self) -> dict[str, "Codec"]:
+        return {}
+
+    def _member_schemas(self, name: str) -> Iterator[_Schema]:
+        for leaf in self._object_leaves():
+            if leaf["type"] == "dict":
+                yield leaf.get("values_schema", _ANY)
+            elif name in (declared := _declared(leaf)):
+                yield declared[name]
+            elif leaf["type"] not in _OBJECTS or _takes_extra(leaf):
+                yield _ANY
+
+    @cached_property
+    def keeps_order(self) -> bool:
+        """Whether the members of an object are loaded in their order, as those of a dict are."""
+        return any(leaf["type"] not in _OBJECTS for leaf in self._object_leaves())
+
+    def declares(self, name: str) -> bool:
+        """Whether a model, a dataclass or a typed dict has a field of this name."""
+        return any(leaf["type"] in _OBJECTS and name in _declared(leaf) for leaf in self._object_leaves())
+
+    def keeps(self, name: str) -> bool:
+        """Whether a member of this name comes back when an object is loaded."""
+        return any(
+            leaf["type"] not in _OBJECTS or name in _declared(leaf) or _takes_extra(leaf)
+            for leaf in self._object_leaves()
+        )
+
+    def _object_leaves(self, schema: _Schema | None = None) -> Iterator[_Schema]:
+        """The schemas of values in the end; of a model, of a dataclass, what holds its fields."""
+        for leaf in self._leaves(schema):
+            if leaf["type"] in ("model", "dataclass"):
+                for inner in self._object_leaves(leaf["schema"]):
+                    # What says whether more members may come is the outer one's.
+                    yield {**inner, "config": leaf.get("config", {}) | inner.get("config", {})}
+            else:
+                yield leaf
 
     @cached_property
     def _fields(self) -> dict[str, "Codec"]:
@@ -283,6 +354,18 @@ class Codec:
                 yield from self._leaves(choice[0] if isinstance(choice, tuple) else choice)
         else:
             yield schema
+
+
+def _declared(leaf: _Schema) -> dict[str, _Schema]:
+    """The fields that a schema of an object names, and their schemas."""
+    fields = leaf.get("fields", {})
+    named = fields.items() if isinstance(fields, dict) else ((field["name"], field) for field in fields)
+    return {name: field["schema"] for name, field in named}
+
+
+def _takes_extra(leaf: _Schema) -> bool:
+    behavior = leaf.get("extra_behavior") or leaf.get("config", {}).get("extra_fields_behavior")
+    return bool(behavior == "allow")
 
 
 def plain_class(kind: type) -> type:

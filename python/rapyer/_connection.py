@@ -108,19 +108,16 @@ def _of_client(client: Redis | RedisCluster, timeout: float | None) -> Transport
     return ServerTransport(pool, limits)
 
 
-async def execute(
-    route: Route, words: tuple[Word, ...], *, creates: bool = False, also: tuple[Route, ...] = ()
-) -> Reply:
+async def execute(route: Route, words: tuple[Word, ...], *, also: tuple[Route, ...] = ()) -> Reply:
     """Runs one command for a model, and `also` for models of other routes to the same place; its reply.
 
     A model's policy goes ahead of its first command on each connection, and again after it changed.
-    A command that creates insists on the policy: a server that lost it is told again, and nothing becomes
+    A command that says EXPECT-POLICY insists on it: a server that lost it is told again, and nothing becomes
     immortal in between.
     """
     transport = route.transport or _transport_of_environment(route.timeout)
-    packed = _packed((*words, "EXPECT-POLICY") if creates else words)
     try:
-        return await transport.run(packed, partial(_exchange, (route, *also)))
+        return await transport.run(packed(words), partial(_exchange, (route, *also)))
     except ReplyError as error:
         raise _failure(error, words, transport.address) from None
 
@@ -142,7 +139,7 @@ async def scan(route: Route, match: str, count: int = 1000) -> AsyncIterator[byt
         while True:
             words = ("SCAN", cursor, "MATCH", match, "COUNT", count)
             try:
-                reply = await part.run(_packed(words), _bare)
+                reply = await part.run(packed(words), _bare)
             except ReplyError as error:
                 raise _failure(error, words, part.address) from None
             cursor, keys = cast("tuple[bytes, list[bytes]]", reply)
@@ -184,7 +181,7 @@ async def _announcing(session: Session, policies: list[Policy], words: Words) ->
     """Sends policies and the command behind them in one go."""
     for policy in policies:
         session.policies[policy.prefix] = policy
-    answers = await session.send(*(_packed(policy.command) for policy in policies), words)
+    answers = await session.send(*(packed(policy.command) for policy in policies), words)
     *outcomes, answer = await asyncio.gather(*answers, return_exceptions=True)
     for policy, told in zip(policies, outcomes, strict=True):
         if not isinstance(told, BaseException):
@@ -214,7 +211,7 @@ def _transport_of_environment(timeout: float | None) -> Transport:
     return connect(url, timeout)
 
 
-def _packed(words: tuple[Word, ...]) -> tuple[bytes, ...]:
+def packed(words: tuple[Word, ...]) -> tuple[bytes, ...]:
     try:
         return tuple([word if isinstance(word, bytes) else str(word).encode() for word in words])
     except UnicodeEncodeError as error:

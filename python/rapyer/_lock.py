@@ -6,11 +6,13 @@ import random
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar, cast
 from urllib.parse import quote
 from uuid import uuid4
 
+from rapyer import _commands as commands
 from rapyer._connection import Route, execute
+from rapyer._words import Command
 from rapyer.errors import (
     LockLostError,
     LockTimeoutError,
@@ -45,28 +47,25 @@ class _Lease:
         self._name = name
         self._token = uuid4().hex
         self._seconds = seconds
+        self._milliseconds = round(seconds * 1000)
         self._renewal: asyncio.Task[None] | None = None
 
     async def acquire(self, timeout: float | None) -> None:
         loop = asyncio.get_running_loop()
         until = None if timeout is None else loop.time() + timeout
         pause = _FIRST_PAUSE
-        while not await self._ask("MODEL.LOCK"):
+        while not (number := await self._ask(commands.lock(self._name, self._token, px=self._milliseconds))):
             left = _LONGEST_PAUSE if until is None else until - loop.time()
             if left <= 0:
                 raise LockTimeoutError(f"{self._name!r} was not free within {timeout} s")
             # Not in step with the others that wait.
             await asyncio.sleep(min(left, pause * random.uniform(0.5, 1)))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
+        self.number = number
         self._renewal = asyncio.create_task(self._renew())
 
-    async def _ask(self, command: str) -> bool:
-        words = [command, self._name, self._token]
-        words += [] if command == "MODEL.UNLOCK" else ["PX", str(round(self._seconds * 1000))]
-        answer = await execute(self._route, tuple(words))
-        if command == "MODEL.LOCK" and isinstance(answer, int):
-            self.number = answer
-        return bool(answer)
+    async def _ask(self, words: Command) -> int:
+        return cast("int | None", await execute(self._route, words)) or 0
 
     async def _renew(self) -> None:
         """Renews the lease at thirds of its time. Out of reach, it goes on trying until the lease is over."""
@@ -76,7 +75,9 @@ class _Lease:
             await asyncio.sleep(self._seconds / 3)
             asked = loop.time()
             try:
-                self.lost = not await self._ask("MODEL.RENEW")
+                self.lost = not await self._ask(
+                    commands.renew(self._name, self._token, px=self._milliseconds)
+                )
                 over = asked + self._seconds
             except RapyerError as error:
                 _log.warning("the lock %r could not be renewed: %s", self._name, error)
@@ -87,7 +88,7 @@ class _Lease:
             self._renewal.cancel()
             await asyncio.wait([self._renewal])
         try:
-            self.lost = not await self._ask("MODEL.UNLOCK") or self.lost
+            self.lost = not await self._ask(commands.unlock(self._name, self._token)) or self.lost
         except RapyerConnectionError as error:
             _log.warning("the lock %r was not given back, it ends with its lease: %s", self._name, error)
 

@@ -4,19 +4,20 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from rapyer._connection import Word, scan, slot
-from rapyer._stored import Stored
-from rapyer._transaction import current, transaction_of
+from rapyer import _commands as commands
+from rapyer._connection import execute, scan, slot
+from rapyer._state import state_of
+from rapyer._transaction import current, transaction
+from rapyer._words import Command
 from rapyer.errors import KeyNotFound, StaleModelError, WrongKeyTypeError, failure_of_parts
 from rapyer.query import Condition
 
 if TYPE_CHECKING:
     from rapyer.base import AtomicRedisModel
 
-__all__ = ["delete_all", "delete_matching", "find", "insert", "load", "pages"]
+__all__ = ["delete_all", "delete_matching", "find", "insert", "load_many", "pages"]
 
 _M = TypeVar("_M", bound="AtomicRedisModel")
 
@@ -53,7 +54,7 @@ async def pages(
     skipped = strangers or Strangers(model)
     pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", f"{model.class_key_initials()}:") + "*"
     page: list[str] = []
-    async for key in scan(model._route(), pattern):
+    async for key in scan(model._rapyer_route(), pattern):
         try:
             page.append(key.decode())
         except UnicodeDecodeError as error:
@@ -67,11 +68,12 @@ async def pages(
         skipped.report()
 
 
-async def load(model: type[_M], keys: list[str], skip_missing: bool, *, refresh: bool = True) -> list[_M]:
+async def load_many(
+    model: type[_M], keys: list[str], skip_missing: bool, *, refresh: bool = True
+) -> list[_M]:
     """The models under some keys, in their order; without `refresh` nobody's lifetime moves."""
-    texts = cast(
-        "list[bytes | None]", await model._execute("MODEL.MGET" if refresh else "MODEL.MGET_RO", *keys)
-    )
+    words = commands.mget(*keys) if refresh else commands.mget_ro(*keys)
+    texts = cast("list[bytes | None]", await execute(model._rapyer_route(), words))
     missing = [key for key, text in zip(keys, texts, strict=True) if text is None]
     if missing and not skip_missing:
         raise KeyNotFound(f"there is no {model.__name__} under {', '.join(map(repr, missing))}")
@@ -85,10 +87,10 @@ async def _load_documents(
 ) -> list[_M]:
     """The models under some keys that were not named by anybody: what is no document is skipped."""
     try:
-        return await load(model, keys, skip_missing=True, refresh=refresh)
+        return await load_many(model, keys, skip_missing=True, refresh=refresh)
     except WrongKeyTypeError:
         pass
-    ones = (load(model, [key], skip_missing=True, refresh=refresh) for key in keys)
+    ones = (load_many(model, [key], skip_missing=True, refresh=refresh) for key in keys)
     found: list[_M] = []
     for key, one in zip(keys, await asyncio.gather(*ones, return_exceptions=True), strict=True):
         if isinstance(one, WrongKeyTypeError):
@@ -128,32 +130,29 @@ async def insert(models: "Sequence[tuple[AtomicRedisModel, bytes]]") -> None:
         return
     by_slot: dict[int, list[tuple[AtomicRedisModel, bytes]]] = {}
     for model, text in models:
-        by_slot.setdefault(slot(model._route(), model.key), []).append((model, text))
+        by_slot.setdefault(slot(model._rapyer_route(), model.key), []).append((model, text))
     outcomes = await asyncio.gather(*map(_insert, by_slot.values()), return_exceptions=True)
     if (failure := failure_of_parts(outcomes)) is not None:
         raise failure
 
 
 async def _insert(models: "Sequence[tuple[AtomicRedisModel, bytes]]") -> None:
-    async with transaction_of(*(model for model, _ in models)) as batch:
+    async with transaction(ignore_redis_error=False, use_existing_pipe=True) as batch:
         for model, text in models:
-            batch.run(
-                model,
-                *("MODEL.CREATE", model.key, text, "EXPECT-POLICY"),
-                then=partial(model._know, Stored(model.key, text)),
-            )
+            batch.create(model, text)
 
 
 async def delete_all(model: "type[AtomicRedisModel]", keys: Sequence[str]) -> int:
     """Removes the documents under some keys of a model; how many there were, or will be looked for."""
-    if (transaction := current()) is not None:
+    if (block := current()) is not None:
         for key in keys:
-            transaction.add(model._route(), "MODEL.DEL", key)
+            block.add(model._rapyer_route(), commands.del_(key))
         return len(keys)
     size = model.Meta.max_delete_per_transaction or len(keys)
     deleted = 0
     for start in range(0, len(keys), size):
-        deleted += cast("int", await model._execute("MODEL.DEL", *keys[start : start + size]))
+        words = commands.del_(*keys[start : start + size])
+        deleted += cast("int", await execute(model._rapyer_route(), words))
     return deleted
 
 
@@ -164,9 +163,9 @@ async def delete_matching(model: "type[AtomicRedisModel]", condition: Condition)
     async for page in pages(model, strangers=strangers):
         seen = await _load_documents(model, page, strangers, refresh=False)
         fitting = [one for one in seen if condition.holds(one)]
-        if (transaction := current()) is not None:
+        if (block := current()) is not None:
             for operation in (operation for one in fitting for operation in _deletion(one)):
-                transaction.add(model._route(), *operation)
+                block.add(model._rapyer_route(), operation)
             deleted += len(fitting)
         else:
             deleted += sum(await asyncio.gather(*(_delete(one, condition) for one in fitting)))
@@ -174,24 +173,30 @@ async def delete_matching(model: "type[AtomicRedisModel]", condition: Condition)
     return deleted
 
 
-def _deletion(model: "AtomicRedisModel") -> tuple[tuple[Word, ...], ...]:
+def _deletion(model: "AtomicRedisModel") -> tuple[Command, ...]:
     """Commands that remove a document if it is what was read."""
-    return ("MODEL.EXPECT", model.key, "$", model._stored.text()), ("MODEL.DEL", model.key)
+    base = state_of(model).base
+    seen = b"null" if base is None else base.text()
+    return commands.expect(model.key, "$", seen), commands.del_(model.key)
 
 
 async def _delete(model: "AtomicRedisModel", condition: Condition) -> bool:
-    while True:
-        words = [word for operation in _deletion(model) for word in (len(operation), *operation)]
-        try:
-            await model._execute("MODEL.EXEC", 1, model.key, *words)
-        except (KeyNotFound, WrongKeyTypeError):
+    while (deleted := await _delete_as_seen(model)) is None:
+        # Somebody has changed it meanwhile: whether it still fulfils the condition is to be seen.
+        strangers = Strangers(type(model))
+        now = await _load_documents(type(model), [model.key], strangers, refresh=False)
+        if not now or not condition.holds(now[0]):
             return False
-        except StaleModelError:
-            # Somebody has changed it meanwhile: whether it still fulfils the condition is to be seen.
-            strangers = Strangers(type(model))
-            now = await _load_documents(type(model), [model.key], strangers, refresh=False)
-            if not now or not condition.holds(now[0]):
-                return False
-            (model,) = now
-        else:
-            return True
+        (model,) = now
+    return deleted
+
+
+async def _delete_as_seen(model: "AtomicRedisModel") -> bool | None:
+    """Whether there was a document to delete; None where that is another one by now."""
+    try:
+        await execute(model._rapyer_route(), commands.exec_(_deletion(model)))
+    except (KeyNotFound, WrongKeyTypeError):
+        return False
+    except StaleModelError:
+        return None
+    return True

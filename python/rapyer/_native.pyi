@@ -29,10 +29,11 @@ _Steps: TypeAlias = tuple[str | int, ...]
 Change: TypeAlias = (
     tuple[Literal["put"], _Steps, bytes]
     | tuple[Literal["unset"], _Steps]
-    | tuple[Literal["insert", "cut"], _Steps, int, list[bytes]]
+    | tuple[Literal["insert"], _Steps, int | None, list[bytes]]
+    | tuple[Literal["cut"], _Steps, int, list[bytes]]
 )
-"""What an operation did to the value at a place: `put` a value there, `unset` the member, or have elements
-come (`insert`) or go (`cut`) from an index on."""
+"""What an operation did to the value at a place: `put` a value there, `unset` the member, had elements come
+(`insert`) before an index or at the end, or go (`cut`) from an index on."""
 
 class Document:
     """An engine document without a key, an expiry or a policy: what a model knows of the server's.
@@ -112,5 +113,5 @@ def commands() -> list[Command]:
 def errors() -> list[tuple[str, str, str]]:
     """The prefixes of error replies: each word, what causes the error, and what helps."""
 
-def changed_members(before: bytes, after: bytes) -> list[tuple[bytes, bytes | None, bytes | None]]:
-    """The members in which two JSON objects differ: the name as a JSON string, its value before and after."""
+def elements(text: bytes) -> list[bytes]:
+    """The texts of a JSON array's elements. Raises ValueError for any other text."""

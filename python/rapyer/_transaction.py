@@ -1,27 +1,43 @@
 """Transactions: what is done in one goes to the server as one batch, all of it or nothing.
 
-Inside one, a change is made here at once, as the server is going to make it, and recorded as its operation.
-At the end everything recorded is sent together. When it was applied, the fields concerned are what the
-server then held; when it was not, they are what they were before.
+A block works on forks of the models it touches. An operation is done to the fork as the server is going to do
+it, and recorded. At the end everything recorded is sent together. When it was applied, the fields concerned
+are what the server then held; when it was not, the models are what they were before.
 """
 
 import asyncio
-import copy
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
-from rapyer._binding import Location, merged, path_text
-from rapyer._connection import Route, Word, execute
-from rapyer._stored import Change
-from rapyer.errors import CommandError, UnsupportedArgumentValueError
+from rapyer import _commands as commands
+from rapyer._binding import Location, path_text
+from rapyer._connection import Route, execute, packed
+from rapyer._fork import Fork
+from rapyer._native import Engine
+from rapyer._state import Root, follow, state_of, take_over
+from rapyer._transport import Reply
+from rapyer._words import Command
+from rapyer.errors import (
+    CommandError,
+    ConcurrentTransactionError,
+    KeyNotFound,
+    StaleModelError,
+    UnsupportedArgumentValueError,
+)
 
-if TYPE_CHECKING:
-    from rapyer.base import AtomicRedisModel
-
-__all__ = ["Transaction", "current", "in_transaction", "transaction", "transaction_of"]
+__all__ = [
+    "Transaction",
+    "current",
+    "in_transaction",
+    "operate",
+    "read",
+    "read_several",
+    "taking_part",
+    "transaction",
+]
 
 _T = TypeVar("_T")
 
@@ -40,29 +56,23 @@ def current() -> "Transaction | None":
     return found if found is not None and found.is_of_this_task() else None
 
 
-class _Enlisted:
-    """A model that takes part, and what it was before."""
+def taking_part(root: Root) -> "Transaction | None":
+    """The transaction an awaited operation on a model belongs to.
 
-    def __init__(self, model: "AtomicRedisModel", known: bool) -> None:
-        self.model = model
-        self.known = known
-        """Whether there is a document for its changes to go to."""
-        self.changed: set[str] = set()
-        """The fields that operations were recorded for."""
-        self.unsaved: dict[str, Change] | None = None
-        """What was changed before the first of them, and not saved; known from then on."""
-        self._fields = copy.deepcopy(model.__dict__)
-        self._extra = copy.deepcopy(model.__pydantic_extra__)
-        self._fields_set = set(model.__pydantic_fields_set__)
-        self._stored = model._known()
-
-    def restore(self) -> None:
-        """Makes the model what it was."""
-        fields = {name: merged(self.model.__dict__.get(name), value) for name, value in self._fields.items()}
-        object.__setattr__(self.model, "__dict__", fields)
-        object.__setattr__(self.model, "__pydantic_extra__", self._extra)
-        object.__setattr__(self.model, "__pydantic_fields_set__", self._fields_set)
-        self.model._know(self._stored)
+    Raises `ConcurrentTransactionError` in a task that was started in a block which the model takes part in:
+    its work could not be taken back with the block.
+    """
+    found = _open.get()
+    if found is None:
+        return None
+    if found.is_of_this_task():
+        return found
+    if found.holds(root):
+        raise ConcurrentTransactionError(
+            f"{root.key!r} takes part in the block that this task was started in: operate on it in the "
+            "block's own task, or load it again here"
+        )
+    return None
 
 
 class Transaction:
@@ -70,10 +80,9 @@ class Transaction:
 
     def __init__(self) -> None:
         self._task = asyncio.current_task()
-        self._operations: list[tuple[Word, ...]] = []
-        self._enlisted: dict[int, _Enlisted] = {}
+        self._operations: list[Command] = []
+        self._forks: dict[int, Fork] = {}
         self._routes: dict[str, Route] = {}
-        self._afterwards: list[Callable[[], None]] = []
 
     def is_of_this_task(self) -> bool:
         try:
@@ -82,50 +91,70 @@ class Transaction:
             # A thread without an event loop, started with this context.
             return False
 
-    def holds(self, model: "AtomicRedisModel") -> bool:
+    def holds(self, root: Root) -> bool:
         """Whether the model takes part already."""
-        return id(model) in self._enlisted
+        return id(root) in self._forks
 
-    def enlist(self, model: "AtomicRedisModel", *, known: bool = False) -> _Enlisted:
-        """Has a model take part; called before it changes. `known`: there is a document, or will be."""
-        enlisted = self._enlisted.get(id(model))
-        if enlisted is None:
-            enlisted = self._enlisted[id(model)] = _Enlisted(model, model._known() is not None)
-        enlisted.known = enlisted.known or known
-        return enlisted
+    def enlist(self, root: Root, *, known: bool = False) -> Fork:
+        """Has a model take part; called before it changes. `known`: there is a document, or will be.
+
+        Raises `ConcurrentTransactionError` where it takes part in another task's block.
+        """
+        fork = self._forks.get(id(root))
+        if fork is None:
+            others = state_of(root).forks
+            if others and cast("Fork", others[-1]).task is not self._task:
+                raise ConcurrentTransactionError(
+                    f"{root.key!r} takes part in another task's block: load an instance for each task"
+                )
+            fork = self._forks[id(root)] = Fork(root, self._task, known=known)
+        elif known:
+            fork.become_known()
+        return fork
 
     def changes(self, location: Location) -> bool:
         """Called before a local change: whether it is to be recorded. A new model is stored by saving it."""
-        enlisted = self.enlist(location.root)
-        if enlisted.known and location.segments:
-            name = str(location.segments[0])
-            if name not in enlisted.changed:
-                enlisted.changed.add(name)
-                self._save_first(enlisted, name)
-        return enlisted.known
+        fork = self.enlist(location.root)
+        if fork.known and location.segments:
+            saving = fork.save_first(str(location.segments[0]))
+            if saving is not None:
+                self._run(fork, saving)
+        return fork.known
 
-    def _save_first(self, enlisted: _Enlisted, name: str) -> None:
-        """Records what was changed in a field before: an operation is done to what the field holds here."""
-        model = enlisted.model
-        if enlisted.unsaved is None:
-            enlisted.unsaved = {change.name: change for change in model._unsaved()}
-        change = enlisted.unsaved.get(name)
-        for words in () if change is None else model._saving(change):
-            self.run(model, *words)
+    def perform(
+        self,
+        location: Location,
+        words: Command,
+        *,
+        guard: Callable[[Any], Command | None] | None = None,
+        known: Mapping[bytes, Any] | None = None,
+    ) -> Reply:
+        """Does an awaited operation to what the model is here, and records it: the reply.
 
-    def record(self, location: Location, command: str, *words: Word) -> None:
-        """Adds an operation on a place of a document."""
-        self.run(location.root, command, location.root.key, path_text(location.segments), *words)
+        `guard` makes of the reply what the server has to find there for this one to be right.
+        """
+        root = location.root
+        self.enlist(root, known=True)
+        self.changes(location)
+        fork = self.enlist(root)
+        at = len(self._operations)
+        reply, changes = self._run(fork, words)
+        expected = None if guard is None else guard(reply)
+        if expected is not None:
+            self._operations.insert(at, expected)
+        take_over(root, changes, known)
+        return cast("Reply", reply)
 
-    def run(self, model: "AtomicRedisModel", *words: Word, then: Callable[[], None] | None = None) -> None:
-        """Adds a command on a model's document; `then` is done once everything was applied."""
-        self.enlist(model)
-        self.add(type(model)._route(), *words)
-        if then is not None:
-            self._afterwards.append(then)
+    def record(self, location: Location, words: Command) -> None:
+        """Adds an operation that was done to the value here already."""
+        self._run(self.enlist(location.root, known=True), words)
 
-    def add(self, route: Route, *words: Word) -> None:
-        """Adds a command on a document; its first argument, or after a subcommand its second, is the key."""
+    def expect(self, root: Root, words: Command) -> None:
+        """Adds a condition: where it is not met, the block is refused."""
+        self.add(type(root)._rapyer_route(), words)
+
+    def add(self, route: Route, words: Command) -> None:
+        """Adds a command on a document."""
         first = next(iter(self._routes.values()), route)
         if first.transport is not route.transport:
             raise UnsupportedArgumentValueError(
@@ -135,47 +164,157 @@ class Transaction:
         self._routes[route.policy.prefix] = route
         self._operations.append(words)
 
-    def unsaved(self, model: "AtomicRedisModel", changes: list[Change]) -> list[Change]:
-        """Those of a model's changes that are not recorded."""
-        enlisted = self._enlisted.get(id(model))
-        recorded = set[str]() if enlisted is None else enlisted.changed
-        return [change for change in changes if change.name not in recorded]
+    def _run(self, fork: Fork, words: Command) -> tuple[Any, list[Any]]:
+        done = fork.run(words)
+        self.add(type(fork.root)._rapyer_route(), words)
+        return done
+
+    # -- saving and deleting
+
+    def save(self, root: Root, text: bytes, *, only_existing: bool) -> None:
+        """Records a save: of the parts that no operation was recorded for, or of a new document."""
+        fork = self.enlist(root)
+        if fork.document is not None and not fork.is_guess:
+            fork.is_saved = fork.is_saved or not only_existing
+            self._run(fork, commands.edit(root.key, *(part.words for part in fork.unsaved())))
+            return
+        self.add(
+            type(root)._rapyer_route(), commands.save(root.key, text, xx=only_existing, expect_policy=True)
+        )
+        if only_existing:
+            self._operations.insert(-1, commands.expect(root.key, "$"))
+        fork.saved_as(text)
+
+    def create(self, root: Root, text: bytes) -> None:
+        """Records that a document is made, in place of what its key holds."""
+        fork = self.enlist(root)
+        self.add(type(root)._rapyer_route(), commands.create(root.key, text, expect_policy=True))
+        fork.saved_as(text)
+
+    def delete(self, root: Root) -> bool:
+        """Records that the document is deleted; whether there is one, as far as is known."""
+        fork = self.enlist(root)
+        known = fork.known
+        self.add(type(root)._rapyer_route(), commands.del_(root.key))
+        fork.deleted()
+        return known
+
+    # -- the end
 
     def restore(self) -> None:
         """Makes every model what it was before."""
-        for enlisted in self._enlisted.values():
-            enlisted.restore()
+        forks, self._forks = list(self._forks.values()), {}
+        for fork in forks:
+            fork.restore()
 
     async def commit(self) -> None:
         """Sends what was recorded. An error leaves the server and the models as they were."""
-        if not self._operations:
-            return
-        changed = [enlisted for enlisted in self._enlisted.values() if enlisted.changed]
-        reads: list[tuple[Word, ...]] = [
-            # The twin, for what was done decides about lifetimes, not that we look at it.
-            ("MODEL.GET_RO", one.model.key, *(path_text((name,)) for name in sorted(one.changed)))
-            for one in changed
-        ]
-        operations = [*self._operations, *reads]
-        keys = list(dict.fromkeys(_key(words) for words in operations))
-        words: list[Word] = ["MODEL.EXEC", len(keys), *keys]
-        for operation in operations:
-            words += [len(operation), *operation]
-        first, *others = self._routes.values()
         try:
-            replies = cast("list[Any]", await execute(first, tuple(words), also=tuple(others)))
+            self._check()
+            changed = [fork for fork in self._forks.values() if fork.changed and self._operations]
+            replies = await self._send(changed) if self._operations else []
         except BaseException:
             self.restore()
             raise
-        for then in self._afterwards:
-            then()
-        for one, reply in zip(changed, replies[len(self._operations) :], strict=True):
-            texts = reply if isinstance(reply, list) else [reply] * len(one.changed)
-            one.model._follow_fields(dict(zip(sorted(one.changed), texts, strict=True)))
+        forks, self._forks = list(self._forks.values()), {}
+        texts: dict[int, dict[str, bytes | None]] = {}
+        for fork, reply in zip(changed, replies[len(replies) - len(changed) :], strict=True):
+            fields = sorted(fork.changed)
+            values = reply if isinstance(reply, list) else [reply] * len(fields)
+            texts[id(fork)] = dict(zip(fields, values, strict=True))
+        for fork in forks:
+            fork.settle(texts.get(id(fork), {}))
+
+    def _check(self) -> None:
+        """Refuses what the blocks around could not follow; records what no operation describes."""
+        for fork in list(self._forks.values()):
+            for part, before in fork.unrecorded():
+                # As the smallest whole, in place of what was there.
+                if before is not None:
+                    self.expect(fork.root, commands.expect(fork.root.key, path_text(part.steps), before))
+                self._run(fork, commands.edit(fork.root.key, part.words))
+            outer = fork.around
+            if outer is not None and outer.refuses(fork.operations):
+                raise StaleModelError(
+                    f"what this block does to {fork.root.key!r} cannot be told apart from what the block "
+                    "around it did: end that first, or join it with use_existing_pipe=True"
+                )
+
+    async def _send(self, changed: list[Fork]) -> list[Any]:
+        # The twin, for what was done decides about lifetimes, not that we look at it.
+        reads = [
+            commands.get_ro(fork.root.key, *(path_text((name,)) for name in sorted(fork.changed)))
+            for fork in changed
+        ]
+        first, *others = self._routes.values()
+        batch = [*self._operations, *reads]
+        try:
+            return cast("list[Any]", await execute(first, commands.exec_(batch), also=tuple(others)))
+        except KeyNotFound:
+            # A document that is gone is made again from what is known of it, if it is saved here.
+            creations = [fork.creation() for fork in self._forks.values() if fork.is_saved]
+            if not creations:
+                raise
+        batch = [*(one for one in creations if one is not None), *batch]
+        return cast("list[Any]", await execute(first, commands.exec_(batch), also=tuple(others)))
 
 
-def _key(operation: tuple[Word, ...]) -> Word:
-    return operation[2 if operation[0] == "MODEL.TTL" else 1]
+async def operate(
+    location: Location,
+    words: Command,
+    *,
+    then: Callable[[Any], Command | None] | None = None,
+    guard: Callable[[Any], Command | None] | None = None,
+    known: Mapping[bytes, Any] | None = None,
+) -> Reply:
+    """Does an operation on a stored value: on the server, or in the block that this code is in.
+
+    Args:
+        location: the value's place.
+        words: the command.
+        then: what the reply says was done, as a command; without it the same command was.
+        guard: what the server has to find for the reply that a block gave to be right.
+        known: values of texts in the command, which are not loaded again.
+    """
+    root = location.root
+    transaction = taking_part(root)
+    if transaction is not None:
+        return transaction.perform(location, words, guard=guard, known=known)
+    reply = await execute(type(root)._rapyer_route(), words)
+    done = words if then is None else then(reply)
+    if done is not None:
+        follow(root, done, known)
+    return reply
+
+
+async def read(location: Location, words: Command) -> Reply:
+    """What a command that changes nothing answers: the server, or in a block the model as it is there."""
+    root = location.root
+    transaction = taking_part(root)
+    if transaction is not None and transaction.holds(root) and (fork := transaction.enlist(root)).known:
+        return cast("Reply", fork.read(words))
+    return await execute(type(root)._rapyer_route(), words)
+
+
+async def read_several(locations: Sequence[Location], words: Command) -> Reply:
+    """The same for a command that reads several documents."""
+    routes = {location.key: type(location.root)._rapyer_route() for location in locations}
+    forks = [
+        transaction.enlist(location.root)
+        for location in locations
+        if (transaction := taking_part(location.root)) is not None and transaction.holds(location.root)
+    ]
+    first, *others = routes.values()
+    if not any(fork.known for fork in forks):
+        return await execute(first, words, also=tuple(others))
+    # An engine of its own for what the block has made of some, beside what the server has of the others.
+    mine: dict[str, bytes | None] = {fork.root.key: fork.text() for fork in forks}
+    engine = Engine()
+    for key, route in routes.items():
+        text = mine[key] if key in mine else cast("bytes | None", await execute(route, commands.get_ro(key)))
+        if text is not None:
+            engine.execute(packed(commands.create(key, text)))
+    return engine.execute(packed(words))
 
 
 @asynccontextmanager
@@ -200,15 +339,6 @@ async def transaction(ignore_redis_error: bool, use_existing_pipe: bool) -> Asyn
         if not ignore_redis_error:
             raise
         _log.warning("a transaction was refused, and ignore_redis_error says to go on: %s", refused)
-
-
-@asynccontextmanager
-async def transaction_of(*models: "AtomicRedisModel") -> AsyncIterator[Transaction]:
-    """The transaction that the code is in, else one of its own, with documents there are or will be."""
-    async with transaction(ignore_redis_error=False, use_existing_pipe=True) as batch:
-        for model in models:
-            batch.enlist(model, known=True)
-        yield batch
 
 
 async def _to_its_end(work: Coroutine[Any, Any, _T]) -> _T:

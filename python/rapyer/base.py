@@ -1,7 +1,6 @@
 """The base of all models."""
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,16 +14,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 from typing_extensions import Self
 
-from rapyer._binding import Holder, Location, Segment, binds, field, is_place, merged, path_text
+from rapyer import _commands as commands
+from rapyer._binding import Holder, Location, binds, field, is_place, merged, path_text
 from rapyer._codec import Codec, plain_class
-from rapyer._connection import Route, Word, execute
+from rapyer._connection import Route, execute
 from rapyer._lock import LEASE, Lock
-from rapyer._many import delete_all, delete_matching, find, insert, load, pages
+from rapyer._many import delete_all, delete_matching, find, insert, load_many, pages
 from rapyer._metaclass import AtomicMetaclass
 from rapyer._policy import Ttl, milliseconds
-from rapyer._stored import Change, Stored, with_edits
-from rapyer._transaction import Transaction, current, in_transaction, transaction, transaction_of
-from rapyer._transport import Reply
+from rapyer._saving import save
+from rapyer._state import State, learn, load, members_of, rebase, state_of
+from rapyer._transaction import Transaction, current, in_transaction, operate, read, taking_part, transaction
+from rapyer._words import Command
 from rapyer.actions import ActionGroup, acts
 from rapyer.config import RedisConfig
 from rapyer.errors import (
@@ -55,16 +56,6 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _log: Final = logging.getLogger("rapyer")
 
 
-class _Identity:
-    """Which document a model is, and what the server is known to hold of it."""
-
-    __slots__ = ("pk", "stored")
-
-    def __init__(self, pk: Any, stored: Stored | None) -> None:
-        self.pk = pk
-        self.stored = stored
-
-
 class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     """A pydantic model that is stored as one document, with operations on its parts and a lifetime.
 
@@ -73,7 +64,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     """
 
     # Slots, not private attributes: those would make pydantic run Python for every model it loads.
-    __slots__ = ("_rapyer_identity", "_rapyer_place")
+    __slots__ = ("_rapyer_place", "_rapyer_saved")
 
     model_config = ConfigDict(validate_assignment=True, validate_default=True)
 
@@ -103,7 +94,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             setattr(cls, name, field(name))
 
     @classmethod
-    def _codec(cls) -> Codec:
+    def _rapyer_codec(cls) -> Codec:
         return cls.__rapyer_codec__
 
     # -- which document it is
@@ -124,19 +115,19 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         name = type(self).__rapyer_key_field__
         if name is not None:
             return self.__dict__[name]
-        identity = _identity(self)
-        if identity.pk is None:
-            identity.pk = RapyerKey(uuid4())
-        return identity.pk
+        state = self._rapyer_state()
+        if state.pk is None:
+            state.pk = RapyerKey(uuid4())
+        return state.pk
 
     @pk.setter
     def pk(self, value: str) -> None:
-        _identity(self).pk = RapyerKey(value)
+        self._rapyer_state().pk = RapyerKey(value)
 
     @property
     def key(self) -> RapyerKey:
         """The key of its document; of a nested model, of the document it is part of."""
-        root = self._locate().root
+        root = self._rapyer_locate().root
         return RapyerKey(f"{root.class_key_initials()}:{root.pk}")
 
     @key.setter
@@ -146,17 +137,17 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     @property
     def json_path(self) -> str:
         """Where it is in its document: `$`, or for a nested model `$.field`."""
-        return self._locate().path
+        return self._rapyer_locate().path
 
     @property
     def field_path(self) -> str:
         """The same without the root's sign: nothing, or for a nested model `field`."""
-        return self._locate().field_path
+        return self._rapyer_locate().field_path
 
     @property
     def field_name(self) -> str:
         """The last step of it: a nested model's name there, or the index of a list's element."""
-        return self._locate().field_name
+        return self._rapyer_locate().field_name
 
     def is_inner_model(self) -> bool:
         """Whether it is part of another model's document."""
@@ -165,11 +156,13 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     @property
     def failed_fields(self) -> frozenset[str]:
         """The fields annotated with `SafeLoad` that are None because what is stored there is not valid."""
-        stored = self._known()
+        base = state_of(self).base
         return frozenset(
             name
-            for name in self._codec().safe_fields
-            if stored is not None and self.__dict__.get(name) is None and stored.value((name,)) is not None
+            for name in self._rapyer_codec().safe_fields
+            if base is not None
+            and self.__dict__.get(name) is None
+            and base.get(path_text((name,))) not in (None, b"null")
         )
 
     # -- storing and loading
@@ -180,47 +173,18 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
         With `only_existing` a document that is gone raises `KeyNotFound` instead of being created again.
         """
-        location = self._locate()
-        text = self._codec().dump(self)
+        location = self._rapyer_locate()
+        text = self._rapyer_codec().dump(self)
         if location.segments:
             if only_existing:
                 raise NestedModelError(
                     "only_existing is for whole documents: saving a nested model never creates its document"
                 )
-            if (transaction := _awaited(location)) is not None:
-                transaction.record(location, "MODEL.SET", text)
-                return self
-            await location.execute("MODEL.SET", text)
-            location.root._stored.put(location.segments, text)
-            return self
-        transaction, key = current(), self.key
-        stored = self._known()
-        words: list[Word] = ["XX"] if only_existing else []
-        sets: list[tuple[Word, ...]] = []
-        if stored is not None:
-            changes = self._changes(stored, text)
-            if transaction is not None:
-                changes = transaction.unsaved(self, changes)
-            edits = {change: self._set_edits(change) for change in changes}
-            sets = [edit for of_one in edits.values() for edit in of_one or ()]
-            whole = [json.dumps(change.name) for change, of_one in edits.items() if of_one is None]
-            words += ["ONLY", len(whole), *whole]
-        if transaction is not None or sets:
-            async with transaction_of(self) as batch:
-                if only_existing:
-                    batch.record(location, "MODEL.EXPECT")
-                batch.run(
-                    self,
-                    *("MODEL.SAVE", key, text, *words, "EXPECT-POLICY"),
-                    then=lambda: self._know(Stored(key, text)),
-                )
-                for edit in sets:
-                    batch.run(self, *edit)
-            return self
-        saved = await self._execute("MODEL.SAVE", key, text, *words, creates=True)
-        if saved is None:
-            raise KeyNotFound(f"there is no document under {key!r}, and only_existing forbids creating it")
-        self._know(Stored(key, text) if stored is None else stored.saved_as(text))
+            await operate(location, commands.set_(location.key, location.path, text), known={text: self})
+        elif (transaction := taking_part(self)) is not None:
+            transaction.save(self, text, only_existing=only_existing)
+        else:
+            await save(self, text, only_existing=only_existing)
         return self
 
     @classmethod
@@ -238,7 +202,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                     f"{cls.__name__}.ainsert takes its own models, not {model!r}"
                 )
             model._refuse_nested("ainsert")
-        await insert([(model, model._codec().dump(model)) for model in models])
+        await insert([(model, model._rapyer_codec().dump(model)) for model in models])
         return models
 
     @classmethod
@@ -253,12 +217,13 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 f"{cls.__name__}.aget_or_create takes one of its own models, not {model!r}"
             )
         model._refuse_nested("aget_or_create")
-        key, text = model.key, model._codec().dump(model)
-        answer = await model._execute("MODEL.GETORCREATE", key, text, creates=True)
+        key, text = model.key, model._rapyer_codec().dump(model)
+        words = commands.getorcreate(key, text, expect_policy=True)
+        answer = await execute(model._rapyer_route(), words)
         created, stored = cast("tuple[int, bytes]", answer)
         if not created:
             return GetOrCreateResult(type(model)._from_text(key, stored), GetOrCreateStatus.FOUND)
-        model._know(Stored(key, text))
+        state_of(model).know(key, text)
         return GetOrCreateResult(model, GetOrCreateStatus.CREATED)
 
     @acts(ActionGroup.CREATE)
@@ -278,12 +243,15 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             )
         if count < 0:
             raise UnsupportedArgumentValueError(f"{count!r} duplicates cannot be made")
-        text = cast("bytes | None", await self._execute("MODEL.GET_RO", self.key))
+        text = cast("bytes | None", await execute(cls._rapyer_route(), commands.get_ro(self.key)))
         if text is None:
             raise KeyNotFound(f"there is no {cls.__name__} under {self.key!r} to duplicate")
         copies = [cls._from_text(f"{cls.class_key_initials()}:{uuid4()}", text) for _ in range(count)]
         await asyncio.gather(
-            *(copy._execute("MODEL.CREATE", copy.key, text, "NX", creates=True) for copy in copies)
+            *(
+                execute(copy._rapyer_route(), commands.create(copy.key, text, nx=True, expect_policy=True))
+                for copy in copies
+            )
         )
         return copies
 
@@ -292,7 +260,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     async def aget(cls, key: str) -> Self:
         """The model under a key, `Model:pk` or the pk alone. Raises `KeyNotFound`."""
         full = cls._full_key(key)
-        text: Any = await cls._execute("MODEL.GET", full)
+        text: Any = await execute(cls._rapyer_route(), commands.get(full))
         if text is None:
             raise KeyNotFound(f"there is no {cls.__name__} under {full!r}")
         return cls._from_text(full, text)
@@ -312,7 +280,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             raise UnsupportedArgumentValueError(f"max_results must not be negative, and is {max_results!r}")
         condition = cls._condition("afind", keys)
         if condition is None and keys:
-            found = await load(cls, [cls._full_key(key) for key in keys], skip_missing)
+            found = await load_many(cls, [cls._full_key(key) for key in keys], skip_missing)
             return Found(found if max_results is None else found[:max_results])
         return Found(await find(cls, condition, max_results))
 
@@ -352,7 +320,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         if isinstance(key, AtomicRedisModel):
             key._refuse_nested("aexists")
             key = key.key
-        return bool(await cls._execute("MODEL.CONTAINS_RO", cls._full_key(key), "$"))
+        return bool(await execute(cls._rapyer_route(), commands.contains_ro(cls._full_key(key), "$")))
 
     @classmethod
     @acts(ActionGroup.READ, ActionGroup.FETCH)
@@ -374,35 +342,39 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     @acts(ActionGroup.READ, ActionGroup.FETCH)
     async def aload(self) -> Self:
         """Takes over what the server holds. Lists, dicts and models in fields stay the same objects."""
-        location = self._locate()
-        text = cast("bytes | None", await location.execute("MODEL.GET"))
+        location = self._rapyer_locate()
+        text = cast("bytes | None", await read(location, commands.get(location.key, location.path)))
         if text is None:
-            raise KeyNotFound(f"there is nothing at {location.path} under {location.root.key!r}")
-        self._rapyer_follow(location.root._loaded(self._codec(), text))
-        if location.segments:
-            location.root._stored.put(location.segments, text)
-        else:
-            self._know(Stored(self.key, text))
+            raise KeyNotFound(f"there is nothing at {location.path} under {location.key!r}")
+        value = load(location.root, self._rapyer_codec(), text)
+        if (transaction := current()) is None or not transaction.holds(location.root):
+            if location.segments:
+                learn(location.root, location.segments, text, value)
+            else:
+                self._rapyer_follow(value)
+                state_of(self).know(self.key, text)
         return self
 
     @acts(ActionGroup.UPDATE)
     async def aupdate(self, **values: Any) -> None:
         """Sets fields here and on the server, all or none; what else changed here stays unsaved."""
-        location = self._locate()
+        location = self._rapyer_locate()
         changed = self._updated(values)
         if not values:
             return
-        if _awaited(location) is not None:
+        if (transaction := taking_part(location.root)) is not None:
+            transaction.enlist(location.root, known=True)
             for name, value in values.items():
                 setattr(self, name, value)
             return
-        codec = self._codec()
-        await location.root._update(
-            [(location.at(name).segments, codec.field(name).dump(_held(changed, name))) for name in values]
-        )
+        codec, known = self._rapyer_codec(), dict[bytes, Any]()
+        assignments: list[tuple[str, bytes]] = []
         for name in values:
-            self._dict_of(name)[name] = _held(changed, name)
-            self.__pydantic_fields_set__.add(name)
+            value = members_of(changed, name)[name]
+            text = codec.member(name).dump(value)
+            known[text] = value
+            assignments.append((location.at(name).path, text))
+        await operate(location, commands.update(location.key, *assignments), known=known)
 
     def update(self, **values: Any) -> None:
         """Sets fields, all or none, as assignments do: here, until the model is saved."""
@@ -419,11 +391,11 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
     def redis_dump_json(self) -> str:
         """The text of its document, as saving stores it."""
-        return self._codec().dump(self).decode()
+        return self._rapyer_codec().dump(self).decode()
 
     def redis_dump(self) -> dict[str, Any]:
         """The same as JSON's types."""
-        return cast("dict[str, Any]", from_json(self._codec().dump(self)))
+        return cast("dict[str, Any]", from_json(self._rapyer_codec().dump(self)))
 
     @acts(ActionGroup.DELETE)
     async def adelete(self) -> bool:
@@ -432,11 +404,10 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             raise BadDeleteActionError(
                 "a nested model is deleted with its document: delete the model it is part of"
             )
-        if (transaction := current()) is not None:
-            transaction.run(self, "MODEL.DEL", self.key, then=partial(self._know, None))
-            return self._known() is not None
-        deleted = await self._execute("MODEL.DEL", self.key)
-        self._know(None)
+        if (transaction := taking_part(self)) is not None:
+            return transaction.delete(self)
+        deleted = await execute(self._rapyer_route(), commands.del_(self.key))
+        state_of(self).know(self.key, None)
         return bool(deleted)
 
     @classmethod
@@ -472,39 +443,40 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     async def aset_ttl(self, ttl: Ttl, *, once: bool = False) -> None:
         """Gives this document a TTL of its own, from now on and for later refreshes; with `once` only now."""
         window = milliseconds(ttl, "ttl")
-        await self._lifetime("aset_ttl", "SET", "PX", window, *(["ONCE"] if once else []))
+        await self._lifetime("aset_ttl", commands.ttl_set(self.key, ("PX", window), once=once))
 
     @acts()
     async def apersist(self) -> bool:
         """Lets this document live until it is deleted or given a TTL again; whether it had a deadline."""
-        return await self._lifetime("apersist", "PERSIST")
+        return await self._lifetime("apersist", commands.ttl_persist(self.key))
 
     @acts()
     async def atouch(self) -> bool:
         """Starts this document's TTL anew, whatever `refresh_ttl` says; whether its deadline moved."""
-        return await self._lifetime("atouch", "TOUCH")
+        return await self._lifetime("atouch", commands.ttl_touch(self.key))
 
     @acts()
     async def aexpires_at(self) -> datetime | None:
         """The moment the document expires, in UTC, or None when it does not. Refreshes nothing."""
         self._refuse_nested("aexpires_at")
-        moment = cast("int", await self._execute("PEXPIRETIME", self.key))
+        moment = cast("int", await execute(self._rapyer_route(), ("PEXPIRETIME", self.key)))
         if moment == -2:
             raise KeyNotFound(f"there is no {type(self).__name__} under {self.key!r}")
         return None if moment == -1 else _EPOCH + timedelta(milliseconds=moment)
 
-    async def _lifetime(self, method: str, subcommand: str, *words: Word) -> bool:
+    async def _lifetime(self, method: str, words: Command) -> bool:
         self._refuse_nested(method)
-        if (transaction := current()) is not None:
-            transaction.run(self, "MODEL.TTL", subcommand, self.key, *words)
+        if (transaction := taking_part(self)) is not None:
+            transaction.enlist(self)
+            transaction.add(self._rapyer_route(), words)
             return True
-        return bool(await self._execute("MODEL.TTL", subcommand, self.key, *words))
+        return bool(await execute(self._rapyer_route(), words))
 
     @acts()
     async def attl(self) -> float | None:
         """The seconds the document has left, or None when it does not expire. Refreshes nothing."""
         self._refuse_nested("attl")
-        left = cast("int", await self._execute("PTTL", self.key))
+        left = cast("int", await execute(self._rapyer_route(), ("PTTL", self.key)))
         if left == -2:
             raise KeyNotFound(f"there is no {type(self).__name__} under {self.key!r}")
         return None if left == -1 else left / 1000
@@ -562,7 +534,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         """
         self._refuse_nested("alock")
         return Lock(
-            type(self)._route(),
+            type(self)._rapyer_route(),
             self.key,
             action,
             lease=lease,
@@ -590,7 +562,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
         full = cls._full_key(key)
         return Lock(
-            cls._route(),
+            cls._rapyer_route(),
             full,
             action,
             lease=lease,
@@ -601,55 +573,17 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
     async def _reload(self) -> Self:
         """Takes over what the server holds of the fields that have no unsaved changes."""
-        text = cast("bytes | None", await self._execute("MODEL.GET", self.key))
+        text = cast("bytes | None", await execute(self._rapyer_route(), commands.get(self.key)))
         if text is None:
             raise KeyNotFound(f"there is no {type(self).__name__} under {self.key!r}")
-        changes = self._changes(self._stored, self._codec().dump(self))
-        edits = {change.name: change.set_edits(self._codec().field(change.name)) for change in changes}
-        # Of a set what was added and removed here stays unsaved, beside what others did to it meanwhile.
-        merges = [edit for of_one in edits.values() for edit in of_one or ()]
-        merged_text = with_edits(text, merges) if merges else text
-        loaded = self._loaded(self._codec(), merged_text)
-        unsaved = {name for name, of_one in edits.items() if of_one is None}
-        for name, value in loaded.__dict__.items():
-            if name not in unsaved:
-                self._dict_of(name)[name] = merged(self.__dict__.get(name), value)
-        for name, value in (loaded.__pydantic_extra__ or {}).items():
-            if name not in unsaved:
-                self._dict_of(name)[name] = value
-        self._know(Stored(self.key, text))
+        rebase(self, text)
         return self
-
-    def _dict_of(self, name: str) -> dict[str, Any]:
-        """Where pydantic keeps the value of a member: with the fields, or with what is not declared."""
-        declared = name in type(self).model_fields or self.__pydantic_extra__ is None
-        return cast("dict[str, Any]", self.__dict__ if declared else self.__pydantic_extra__)
-
-    def _follow_fields(self, texts: Mapping[str, bytes | None]) -> None:
-        """Takes over what the server holds of some fields. What it does not hold stays."""
-        stored = self._stored
-        for name, text in texts.items():
-            if text is None:
-                continue
-            held = self._dict_of(name)
-            held[name] = merged(held.get(name), self._loaded(self._codec().field(name), text))
-            stored.put((name,), text)
 
     # -- the way to the server
 
     @classmethod
-    def _route(cls) -> Route:
+    def _rapyer_route(cls) -> Route:
         return cls.Meta.route(f"{cls.class_key_initials()}:")
-
-    @classmethod
-    async def _execute(cls, command: str, *words: Word, creates: bool = False) -> Reply:
-        return await execute(cls._route(), (command, *words), creates=creates)
-
-    async def _update(self, values: list[tuple[tuple[Segment, ...], bytes]]) -> None:
-        words = [word for path, text in values for word in (path_text(path), text)]
-        await self._execute("MODEL.UPDATE", self.key, *words)
-        for path, text in values:
-            self._stored.put(path, text)
 
     @classmethod
     def _full_key(cls, key: object) -> str:
@@ -676,7 +610,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             raise CorruptedModelError(
                 f"what is stored under {key!r} is no {cls.__name__}: {error}"
             ) from error
-        _set_identity(model, (key, text))
+        _save_slot(model, (key, text))
         return model
 
     @classmethod
@@ -687,86 +621,45 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             _log.warning("left out, as safe_load_all says: %s", error)
             return None
 
-    def _loaded(self, codec: Codec, text: bytes) -> Any:
+    def _rapyer_state(self) -> State:
         try:
-            return codec.load(text)
-        except ValidationError as error:
-            raise CorruptedModelError(
-                f"what is stored under {self.key!r} is no {type(self).__name__}: {error}"
-            ) from error
-
-    def _changes(self, stored: Stored, text: bytes) -> list[Change]:
-        """The members that were changed here."""
-        changes = stored.changes(self._codec(), text)
-        if self.model_config.get("extra") != "allow":
-            # What a newer release of the model put there is not this one's to remove.
-            changes = [change for change in changes if change.name in type(self).model_fields]
-        failed = self.failed_fields
-        return [change for change in changes if change.name not in failed] if failed else changes
-
-    def _unsaved(self) -> list[Change]:
-        """The same, where there is a document; a new model has no changes."""
-        stored = self._known()
-        return [] if stored is None else self._changes(stored, self._codec().dump(self))
-
-    def _set_edits(self, change: Change) -> list[tuple[Word, ...]] | None:
-        """The commands that save a change of sets alone; they refresh nothing, whoever saves does."""
-        edits = change.set_edits(self._codec().field(change.name))
-        if edits is None:
-            return None
-        return [(command, self.key, path_text(path), *items, "NOREFRESH") for command, path, items in edits]
-
-    def _saving(self, change: Change) -> list[tuple[Word, ...]]:
-        """The commands that save the change of one member."""
-        edits, path = self._set_edits(change), path_text((change.name,))
-        if edits is not None:
-            return edits
-        if change.after is None:
-            return [("MODEL.UNSET", self.key, path)]
-        return [("MODEL.SET", self.key, path, change.after)]
-
-    def _known(self) -> Stored | None:
-        """What the server is known to hold under its key, once it was loaded or saved."""
-        stored = _identity(self).stored
-        return stored if stored is not None and stored.key == self.key else None
-
-    def _know(self, stored: Stored | None) -> None:
-        _identity(self).stored = stored
-
-    @property
-    def _stored(self) -> Stored:
-        """The same; before it is loaded or saved, something that nobody keeps."""
-        return self._known() or Stored(self.key, b"{}")
+            held = _saved_slot.__get__(self)
+        except AttributeError:
+            held = State(None)
+        else:
+            if isinstance(held, State):
+                return held
+            # Just loaded: the key and the text, because a load has no time for objects it may not need.
+            key, text = held
+            held = State(RapyerKey(key.removeprefix(f"{self.class_key_initials()}:")), key, text)
+        _save_slot(self, held)
+        return held
 
     # -- what sits in it
 
-    def _locate(self) -> Location:
+    def _rapyer_locate(self) -> Location:
         place = _place(self)
         if place is None:
             return Location(self, ())
         holder, key = place
-        location = holder._locate_child(self, key)
-        if not holder._child_codec(key).holds_model:
+        location = holder._rapyer_locate_child(self, key)
+        if not holder._rapyer_child_codec(key).holds_model:
             raise DetachedValueError(
                 f"this {type(self).__name__} is in a field whose type does not say so and would come back as "
                 "a dict: name the model in the field's annotation"
             )
         return location
 
-    def _locate_child(self, child: Any, key: str) -> Location:
+    def _rapyer_locate_child(self, child: Any, key: str) -> Location:
         if child._rapyer_kept and self.__dict__.get(key) is not child:
             raise DetachedValueError(
                 f"this {type(child).__name__} is no longer what {type(self).__name__}.{key} holds: take it "
                 "from the model again"
             )
-        return self._locate().at(key)
+        return self._rapyer_locate().at(key)
 
-    def _child_codec(self, key: str) -> Codec:
-        return self._codec().field(key)
-
-    def _put_child(self, child: Any, key: str, value: object) -> None:
-        if not child._rapyer_kept or self.__dict__.get(key) is child:
-            vars(self)[key] = value
+    def _rapyer_child_codec(self, key: str) -> Codec:
+        return self._rapyer_codec().field(key)
 
     def _rapyer_follow(self, new: Any) -> bool:
         if not isinstance(new, BaseModel) or plain_class(type(new)) is not plain_class(type(self)):
@@ -797,12 +690,12 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return self.model_config.get("extra") == "allow" and not hasattr(type(self), name)
 
     def _record_assignment(self, name: str, value: object) -> None:
-        location, transaction = self._locate(), cast("Transaction", current())
+        location, transaction = self._rapyer_locate(), cast("Transaction", current())
         place = location.at(name)
         records = transaction.changes(place)
         super().__setattr__(name, value)
         if records:
-            text = self._codec().field(name).dump(_held(self, name))
+            text = self._rapyer_codec().field(name).dump(members_of(self, name)[name])
             record_assignment(
                 transaction, place, value, text, lambda base: is_place(base._rapyer_place, self, name)
             )
@@ -810,21 +703,20 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     # -- copies, pickles, equality
 
     def __copy__(self) -> Self:
-        return _with_identity_of(self, super().__copy__())
+        return _with_state_of(self, super().__copy__())
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        return _with_identity_of(self, super().__deepcopy__(memo))
+        return _with_state_of(self, super().__deepcopy__(memo))
 
     def __getstate__(self) -> dict[Any, Any]:
-        identity = _identity(self)
-        stored = identity.stored
-        known = None if stored is None else (stored.key, stored.text())
-        return {**super().__getstate__(), "__rapyer__": (identity.pk, known)}
+        state = self._rapyer_state()
+        text = None if state.base is None else state.base.text()
+        return {**super().__getstate__(), "__rapyer__": (state.pk, state.key, text)}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
-        pk, known = state.pop("__rapyer__")
+        known = state.pop("__rapyer__")
         super().__setstate__(state)
-        _set_identity(self, _Identity(pk, None if known is None else Stored(*known)))
+        _save_slot(self, State(*known))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         plain = plain_class(type(self))
@@ -842,34 +734,17 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
 
 # The slots themselves: asking a model for one that is unset would go through pydantic's `__getattr__`.
-_identity_slot: Final[Any] = AtomicRedisModel.__dict__["_rapyer_identity"]
+_saved_slot: Final[Any] = AtomicRedisModel.__dict__["_rapyer_saved"]
 _place_slot: Final[Any] = AtomicRedisModel.__dict__["_rapyer_place"]
-_set_identity: Final = _identity_slot.__set__
+_save_slot: Final = _saved_slot.__set__
 
 
 def _is_own_name(model: type[BaseModel], name: str) -> bool:
     return any(name in vars(base) for base in model.__mro__ if base.__module__ == __name__)
 
 
-def _identity(model: AtomicRedisModel) -> _Identity:
-    try:
-        held = _identity_slot.__get__(model)
-    except AttributeError:
-        held = _Identity(None, None)
-    else:
-        if isinstance(held, _Identity):
-            return held
-        # Just loaded: the key and the text, because a load has no time for objects it may not need.
-        key, text = held
-        held = _Identity(RapyerKey(key.removeprefix(f"{model.class_key_initials()}:")), Stored(key, text))
-    _set_identity(model, held)
-    return held
-
-
-def _with_identity_of(model: AtomicRedisModel, copy: _M) -> _M:
-    identity = _identity(model)
-    stored = identity.stored
-    _set_identity(copy, _Identity(identity.pk, None if stored is None else Stored(stored.key, stored.text())))
+def _with_state_of(model: AtomicRedisModel, copy: _M) -> _M:
+    _save_slot(copy, model._rapyer_state().copy())
     return copy
 
 
@@ -878,10 +753,6 @@ def _place(model: AtomicRedisModel) -> tuple[Holder, Any] | None:
         return cast("tuple[Holder, Any]", _place_slot.__get__(model))
     except AttributeError:
         return None
-
-
-def _held(model: BaseModel, name: str) -> Any:
-    return model.__dict__[name] if name in model.__dict__ else (model.__pydantic_extra__ or {})[name]
 
 
 def all_models(base: type[AtomicRedisModel] = AtomicRedisModel) -> Iterator[type[AtomicRedisModel]]:
@@ -911,15 +782,6 @@ def model_of(
     )
 
 
-def _awaited(location: Location) -> Transaction | None:
-    """The transaction that an awaited change belongs to: its document is there, or will be."""
-    transaction = current()
-    if transaction is not None:
-        transaction.enlist(location.root, known=True)
-        transaction.changes(location)
-    return transaction
-
-
 @binds(BaseModel)
 def _bind_model(value: BaseModel, holder: Holder, key: Any) -> AtomicRedisModel:
     bound: Any
@@ -931,7 +793,7 @@ def _bind_model(value: BaseModel, holder: Holder, key: Any) -> AtomicRedisModel:
             object.__setattr__(bound, slot, getattr(value, slot))
     elif is_place(_place(value), holder, key):
         return value
-    elif _place(value) is None and _identity(value).stored is None:
+    elif _place(value) is None and value._rapyer_state().base is None:
         bound = value
     else:
         # It is a document of its own, or part of another model: what is in here is another one.

@@ -12,6 +12,7 @@ __all__ = [
     "CantSerializeRedisValueError",
     "ClusterDownError",
     "CommandError",
+    "ConcurrentTransactionError",
     "ConstraintError",
     "CorruptedModelError",
     "DetachedValueError",
@@ -188,6 +189,10 @@ class CantSerializeRedisValueError(RapyerError, ValueError):
 
 class DetachedValueError(RapyerError):
     """A value that is no longer, or never was, part of a stored model was asked to write to it."""
+
+
+class ConcurrentTransactionError(RapyerError, RuntimeError):
+    """A model that takes part in one task's block is used by another task as well."""
 
 
 class NestedModelError(RapyerError, RuntimeError):

@@ -162,7 +162,7 @@ async def test_what_is_done_as_one_needs_one_slot_and_says_so_before_anything_is
     ):
         with pytest.raises(UnsupportedArgumentValueError, match=r"'Session:a', 'Session:b'.*\{user1\}"):
             await execute(route, words)
-    assert await execute(route, ("MODEL.COPY", "Session:{u}a", "Session:{u}b"), creates=True) == 1
+    assert await execute(route, ("MODEL.COPY", "Session:{u}a", "Session:{u}b", "EXPECT-POLICY")) == 1
     deleting = (2, "MODEL.DEL", "Session:{u}a")
     assert await execute(route, ("MODEL.EXEC", 2, "Session:{u}a", "Session:{u}b", *deleting)) == [1]
     assert (await Session.aget("{u}b")).name == "{u}a"

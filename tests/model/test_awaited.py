@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from _hosts import Host
+from _package import unsaved
 from rapyer import AtomicRedisModel
 from rapyer.errors import (
     CorruptedModelError,
@@ -58,7 +59,7 @@ async def stored(host: Host, model: AtomicRedisModel) -> Any:
 async def agrees(host: Host, basket: Any) -> None:
     """The model is what the server holds, and nothing is left to save."""
     assert await Basket.aget(basket.key) == basket
-    assert basket._changes(basket._stored, basket._codec().dump(basket)) == []
+    assert unsaved(basket) == []
 
 
 async def test_lists(on_host: Host, basket: Any) -> None:

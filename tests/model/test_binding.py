@@ -292,7 +292,7 @@ async def test_a_class_that_names_a_later_one_works_without_being_built_by_hand(
 
 
 async def test_a_class_that_names_a_later_one_does_not_load_as_its_parent(on_host: Host) -> None:
-    await EarlyChild._execute("MODEL.CREATE", "EarlyChild:1", '{"late":{"n":3},"more":{"n":4}}')
+    await on_host.call("MODEL.CREATE", "EarlyChild:1", '{"late":{"n":3},"more":{"n":4}}')
     assert (await EarlyChild.aget("1")).more == Late(n=4)
 
 

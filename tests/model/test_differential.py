@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 import rapyer
 from _hosts import EmbeddedHost, Host
+from _package import unsaved
 from rapyer import ActionGroup, AtomicRedisModel, RedisConfig
 from rapyer.errors import KeyNotFound
 from rapyer.types import PriorityQueueItem, RedisPriorityQueue
@@ -592,7 +593,7 @@ class Run:
 
     async def check(self) -> None:
         for one in self.copies:
-            assert one._changes(one._stored, one._codec().dump(one)) == [], "nothing is left to save"
+            assert unsaved(one) == [], "nothing is left to save"
         thing = self.copies[0]
         text = await self.host.call("MODEL.GET_RO", thing.key)
         if not self.reference.alive:
@@ -600,7 +601,7 @@ class Run:
             return
         assert isinstance(text, bytes)
         expected = typed(self.reference.fields)
-        assert typed(plain(Thing._codec().load(text))) == expected
+        assert typed(plain(Thing._rapyer_codec().load(text))) == expected
         for at in self.fresh:
             assert typed(plain(self.copies[at])) == expected
         left = await thing.attl()

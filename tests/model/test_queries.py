@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 
 from _hosts import Host
 from rapyer import AtomicRedisModel, DeleteResult, Key, RedisConfig, apipeline
+from rapyer._connection import execute
 from rapyer.errors import (
     BadFilterError,
     CorruptedModelError,
@@ -177,14 +178,13 @@ async def test_what_changes_meanwhile_is_looked_at_again(
         "Villager:1": ("MODEL.SET", "Villager:1", "$.age", "3"),
         "Villager:2": ("MODEL.DEL", "Villager:2"),
     }
-    execute = Villager._execute
 
-    async def racing(command: str, *words: Any, **options: Any) -> Any:
-        if command == "MODEL.EXEC" and (change := meanwhile.pop(str(words[1]), None)):
+    async def racing(route: Any, words: Any) -> Any:
+        if words[0] == "MODEL.EXEC" and (change := meanwhile.pop(str(words[2]), None)):
             await on_host.call(*change)
-        return await execute(command, *words, **options)
+        return await execute(route, words)
 
-    monkeypatch.setattr(Villager, "_execute", staticmethod(racing))
+    monkeypatch.setattr("rapyer._many.execute", racing)
     assert await Villager.adelete_many(Villager.age < 50) == DeleteResult(1, True)
     assert await ids() == {"0"}
 

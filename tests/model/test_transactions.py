@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 import rapyer
 from _hosts import Host
-from _package import moves_deadline
+from _package import moves_deadline, unsaved
 from rapyer import ActionGroup, AtomicRedisModel, RedisConfig
 from rapyer.errors import (
     KeyNotFound,
@@ -194,9 +194,9 @@ async def test_what_python_does_to_a_model_the_server_does_too(
         assert same is thing
         change(thing)
         assert thing == expected
-        assert await stored(on_host, thing) != json.loads(expected._codec().dump(expected))
+        assert await stored(on_host, thing) != json.loads(expected._rapyer_codec().dump(expected))
     assert thing == expected
-    assert plain(await stored(on_host, thing)) == plain(json.loads(expected._codec().dump(expected)))
+    assert plain(await stored(on_host, thing)) == plain(json.loads(expected._rapyer_codec().dump(expected)))
     assert await Thing.aget(thing.key) == expected
 
 
@@ -213,7 +213,7 @@ async def test_a_block_that_fails_sends_nothing_and_restores_the_model(
     assert thing == before
     assert (thing.tags is tags, thing.counts is counts) == (True, True)
     assert await stored(on_host, thing) == document
-    assert not thing._changes(thing._stored, thing._codec().dump(thing))
+    assert not unsaved(thing)
 
 
 @each_change
@@ -224,7 +224,7 @@ async def test_outside_of_a_transaction_the_same_is_local(
     change(thing)
     assert await stored(on_host, thing) == document
     await thing.asave()
-    assert plain(await stored(on_host, thing)) == plain(json.loads(thing._codec().dump(thing)))
+    assert plain(await stored(on_host, thing)) == plain(json.loads(thing._rapyer_codec().dump(thing)))
 
 
 async def test_operations_add_to_what_others_did_meanwhile(on_host: Host, thing: Any) -> None:
@@ -282,7 +282,8 @@ async def test_when_one_of_nine_operations_is_refused_nothing_changed(on_host: H
 async def test_awaited_methods_are_part_of_a_transaction(on_host: Host, thing: Any) -> None:
     async with thing.apipeline():
         assert await thing.n.aincrease(4) == 5
-        assert await thing.n.aincrease(9, maximum=10) is None
+        with pytest.raises(StaleModelError, match=r"MAX 10 is not met: path '\$.n' would hold 14"):
+            await thing.n.aincrease(9, maximum=10)
         assert await thing.tags.aappend("c") == 3
         assert await thing.tags.aextend(["c", "d"], unique=True) == 4
         assert await thing.tags.apop(0) == "b"
@@ -324,7 +325,7 @@ async def test_what_was_taken_in_a_block_is_what_is_taken_or_nothing_is(on_host:
                 await on_host.call("MODEL.SET", thing.key, "$.counts", '{"x":77}')
                 await on_host.call("MODEL.SET", thing.key, "$.parts[0].n", "77")
         assert thing == before
-        await on_host.call("MODEL.SET", thing.key, "$", thing._codec().dump(thing))
+        await on_host.call("MODEL.SET", thing.key, "$", thing._rapyer_codec().dump(thing))
 
 
 async def test_a_whole_value_is_refused_when_it_changed_meanwhile(on_host: Host, thing: Any) -> None:
@@ -494,7 +495,7 @@ async def test_a_block_cancelled_while_it_is_sent_is_applied_and_followed(on_hos
     task = asyncio.create_task(block())
     await asyncio.wait([task])
     for _ in range(200):
-        if thing._changes(thing._stored, thing._codec().dump(thing)) == []:
+        if unsaved(thing) == []:
             break
         await asyncio.sleep(0.01)
     assert thing.n == (await stored(on_host, thing))["n"] == 2

@@ -1,4 +1,4 @@
-//! Which values are equal, which is the lesser, and which members of an object changed.
+//! Which values are equal, and which is the lesser.
 //!
 //! Equal is what means the same: numbers by their value, so that 1, 1.0 and 1e0 are one, objects whatever the order
 //! of their members. A boolean is no number. An integer is exact and any other number a double, as in Python.
@@ -11,47 +11,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::{Kind, canonical, kind, members, skip, unescape};
-use crate::{Error, Path};
-
-/// A member in which two objects differ.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// Quoted.
-    pub name: Vec<u8>,
-    /// Its value before; `None` for a new one.
-    pub before: Option<Vec<u8>>,
-    /// Its value after; `None` for one that is gone.
-    pub after: Option<Vec<u8>>,
-}
-
-/// The members that have another text in `after`, are new there, or gone.
-pub fn changed_members(before: &[u8], after: &[u8]) -> Result<Vec<Change>, Error> {
-    let (before, after) = (canonical(before, 0)?, canonical(after, 0)?);
-    for text in [&before, &after] {
-        if kind(text) != Kind::Object {
-            return Err(Error::bad_type(&Path::default(), "an object", kind(text)));
-        }
-    }
-    let mut old: HashMap<&[u8], &[u8]> =
-        members(&before, 0).map(|member| (&before[member.name], &before[member.value])).collect();
-    let mut changes = Vec::new();
-    for member in members(&after, 0) {
-        let (name, value) = (&after[member.name], &after[member.value]);
-        let held = old.remove(name);
-        if held != Some(value) {
-            let before = held.map(<[u8]>::to_vec);
-            changes.push(Change { name: name.to_vec(), before, after: Some(value.to_vec()) });
-        }
-    }
-    for member in members(&before, 0) {
-        let name = &before[member.name];
-        if let Some(held) = old.get(name) {
-            changes.push(Change { name: name.to_vec(), before: Some(held.to_vec()), after: None });
-        }
-    }
-    Ok(changes)
-}
+use super::{Kind, kind, members, skip, unescape};
 
 /// Text that equal values share and others do not.
 pub(crate) fn normal(text: &[u8]) -> Cow<'_, [u8]> {
@@ -313,21 +273,5 @@ mod tests {
         assert_eq!(order("\"\u{ffff}\"".as_bytes(), "\"\u{1f511}\"".as_bytes()), Some(Ordering::Less));
         assert_eq!(order(b"1", b"\"1\""), None);
         assert_eq!(order(b"null", b"null"), None);
-    }
-
-    #[test]
-    fn names_what_changed_came_and_went() {
-        let text = |text: &str| Some(text.as_bytes().to_vec());
-        let change = |name: &str, before, after| Change { name: name.as_bytes().to_vec(), before, after };
-        assert_eq!(
-            changed_members(br#"{"a":1,"b":[1],"c":"x"}"#, br#"{"b":[1, 2],"a":1,"d":null}"#).unwrap(),
-            [
-                change(r#""b""#, text("[1]"), text("[1,2]")),
-                change(r#""d""#, None, text("null")),
-                change(r#""c""#, text(r#""x""#), None),
-            ]
-        );
-        assert_eq!(changed_members(b"{}", b"{}").unwrap(), []);
-        assert!(changed_members(b"[]", b"{}").is_err());
     }
 }

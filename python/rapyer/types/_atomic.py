@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 from pydantic import ValidationError
 from typing_extensions import Self
 
-from rapyer._binding import Location, Place, bind, merged, unbound
+from rapyer import _commands as commands
+from rapyer._binding import Location, Place, bind, unbound
 from rapyer._codec import Codec
-from rapyer._connection import Word
-from rapyer._transaction import Transaction, current
+from rapyer._state import held_at, learn, load
+from rapyer._transaction import Transaction, current, operate, read
+from rapyer._words import Command
 from rapyer.actions import ActionGroup, acts
 from rapyer.config import RedisConfig
 from rapyer.errors import CorruptedModelError
 from rapyer.fields import RapyerKey
 
-__all__ = ["Atomic", "Container", "Pending", "record_assignment", "taken"]
+__all__ = ["Atomic", "Container", "Operation", "Pending", "record_assignment", "taken"]
+
+Operation = Callable[[str, str], Command]
+"""A command for a place: made of its key and its path."""
 
 
 class Pending(NamedTuple):
@@ -24,8 +29,8 @@ class Pending(NamedTuple):
 
     base: Any
     """The bound value it started from."""
-    operations: tuple[tuple[Word, ...], ...] | None
-    """Commands and what follows their paths. None: no command does this."""
+    operations: tuple[Operation, ...] | None
+    """None: no command does this."""
 
 
 class Atomic:
@@ -44,11 +49,11 @@ class Atomic:
 
     def _locate(self) -> Location:
         holder, key = self._place()
-        return holder._locate_child(self, key)
+        return holder._rapyer_locate_child(self, key)
 
     def _codec(self) -> Codec:
         holder, key = self._place()
-        return holder._child_codec(key)
+        return holder._rapyer_child_codec(key)
 
     def _recording(self) -> Transaction | None:
         """The transaction that a change of this value belongs to; called before it changes."""
@@ -57,15 +62,10 @@ class Atomic:
         transaction = current()
         return transaction if transaction is not None and transaction.changes(self._locate()) else None
 
-    def _awaited(self) -> Transaction | None:
-        """The same for an awaited change, which is never only local: its document is there, or will be."""
-        transaction = current()
-        if transaction is not None:
-            transaction.enlist(self._locate().root, known=True)
-        return self._recording()
-
-    def _record(self, transaction: Transaction, command: str, *words: Word) -> None:
-        transaction.record(self._locate(), command, *words)
+    def _record(self, transaction: Transaction, operation: Operation) -> None:
+        """Records what was done to this value already."""
+        location = self._locate()
+        transaction.record(location, operation(location.key, location.path))
 
     def _rewrite(self, change: Callable[[], object]) -> None:
         """Makes a local change that no command describes: a transaction sends the whole value."""
@@ -73,10 +73,10 @@ class Atomic:
         if transaction is None:
             change()
             return
-        before = self._codec().dump(self)
+        location, before = self._locate(), self._codec().dump(self)
+        transaction.expect(location.root, commands.expect(location.key, location.path, before))
         change()
-        self._record(transaction, "MODEL.EXPECT", before)
-        self._record(transaction, "MODEL.SET", self._codec().dump(self))
+        transaction.record(location, commands.set_(location.key, location.path, self._codec().dump(self)))
 
     @property
     def key(self) -> RapyerKey:
@@ -112,26 +112,32 @@ class Atomic:
         """Stores this value at its place, and nothing else of the model."""
         location = self._locate()
         text = self._codec().dump(self)
-        if (transaction := self._awaited()) is not None:
-            self._record(transaction, "MODEL.SET", text)
-            return self
-        await location.execute("MODEL.SET", text)
-        location.root._stored.put(location.segments, text)
+        await operate(location, commands.set_(location.key, location.path, text), known={text: self})
         return self
 
     @acts(ActionGroup.READ)
     async def aload(self) -> Any:
         """Reads the value at its place into the model. None when the server has nothing there."""
         location = self._locate()
-        text = cast("bytes | None", await location.execute("MODEL.GET"))
-        if text is None:
+        if await loaded(location, self._codec()) is None:
             return None
-        holder, key = self._place()
-        value = merged(self, location.root._loaded(self._codec(), text))
-        location.root._stored.put(location.segments, text)
-        if value is not self:
-            holder._put_child(self, key, value)
-        return bind(value, holder, key)
+        # A container is the same object still.
+        return bind(held_at(location.root, location.segments), *self._place())
+
+
+async def loaded(location: Location, codec: Codec) -> Any:
+    """What is at a place: on the server, which the model then holds too, or in a block in the model there.
+
+    None when nothing is there.
+    """
+    root, transaction = location.root, current()
+    text = cast("bytes | None", await read(location, commands.get(location.key, location.path)))
+    if text is None:
+        return None
+    value = load(root, codec, text)
+    if transaction is None or not transaction.holds(root):
+        learn(root, location.segments, text, value)
+    return value
 
 
 class Container(Atomic):
@@ -150,20 +156,14 @@ class Container(Atomic):
     @acts(ActionGroup.READ)
     async def alen(self) -> int:
         """How many items it has on the server."""
-        return cast("int", await self._locate().execute("MODEL.LEN") or 0)
+        location = self._locate()
+        return cast("int", await read(location, commands.len_(location.key, location.path)) or 0)
 
     @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
     async def aclear(self) -> int:
         """Empties it on the server; how many items it had there."""
-        if self._awaited() is not None:
-            before = len(self)
-            self.clear()
-            return before
         location = self._locate()
-        removed = cast("int", await location.execute("MODEL.CLEAR"))
-        location.root._stored.put(location.segments, b"{}" if self._rapyer_type is dict else b"[]")
-        cast("Any", self._rapyer_type).clear(self)
-        return removed
+        return cast("int", await operate(location, commands.clear(location.key, location.path)))
 
 
 def record_assignment(
@@ -178,15 +178,17 @@ def record_assignment(
     `text` is what is stored of it. Operations work on numbers, strings and moments as JSON has them: where a
     type stores its values in another way, or validation made another value of this one, all of it is sent.
     """
+    key, path = location.key, location.path
     pending = cast("Pending | None", getattr(given, "_rapyer_pending", None))
     if pending is None or not is_from_here(pending.base):
-        transaction.record(location, "MODEL.SET", text)
+        transaction.record(location, commands.set_(key, path, text))
     elif pending.operations is None or cast("Any", given)._json() != text:
-        transaction.record(location, "MODEL.EXPECT", pending.base._codec().dump(pending.base))
-        transaction.record(location, "MODEL.SET", text)
+        before = pending.base._codec().dump(pending.base)
+        transaction.expect(location.root, commands.expect(key, path, before))
+        transaction.record(location, commands.set_(key, path, text))
     else:
         for operation in pending.operations:
-            transaction.record(location, *cast("Any", operation))
+            transaction.record(location, operation(key, path))
 
 
 def taken(codec: Codec, text: bytes, location: Location) -> Any:

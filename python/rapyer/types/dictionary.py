@@ -4,12 +4,14 @@ import json
 from collections.abc import ItemsView, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
+from rapyer import _commands as commands
 from rapyer._binding import Holder, Location, Place, bind, binds, is_place, merged
 from rapyer._codec import Codec
-from rapyer._transaction import Transaction
+from rapyer._native import elements
+from rapyer._transaction import Transaction, operate, read
 from rapyer.actions import ActionGroup, acts
 from rapyer.errors import DetachedValueError
-from rapyer.types._atomic import Container, record_assignment, taken
+from rapyer.types._atomic import Container, loaded, record_assignment, taken
 from rapyer.types._described import Described
 
 if TYPE_CHECKING:
@@ -47,21 +49,18 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
     @acts(ActionGroup.READ)
     async def aget(self, key: _K, default: Any = None) -> Any:
         """The value under a key of the dict on the server, or the default where there is none."""
-        location, codec = self._locate(), self._codec()
+        codec = self._codec()
         key = codec.validate_key(key)
-        location = location.at(codec.name_of(key))
-        text = cast("bytes | None", await location.execute("MODEL.GET"))
-        if text is None:
+        if await loaded(self._locate().at(codec.name_of(key)), codec.entry) is None:
             return default
-        value = location.root._loaded(codec.entry, text)
-        location.root._stored.put(location.segments, text)
-        super().__setitem__(key, merged(super().get(key), value))
-        return self[key]
+        return self.get(key, default)
 
     @acts(ActionGroup.READ)
     async def acontains(self, key: _K) -> bool:
         """Whether the dict on the server has an entry under this key."""
-        return bool(await self._locate().execute("MODEL.CONTAINS", self._json_name(key)))
+        location = self._locate()
+        words = commands.contains(location.key, location.path, self._json_name(key))
+        return bool(await read(location, words))
 
     @acts(ActionGroup.UPDATE)
     async def aset_item(self, key: _K, value: _V) -> bool:
@@ -75,34 +74,23 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
         given = {**(entries or {}), **cast("dict[_K, _V]", named)}
         if not given:
             return
-        if self._awaited() is not None:
-            self.update(given)
-            return
         location, codec = self._locate(), self._codec()
-        values = {codec.validate_key(key): codec.entry.validate(value) for key, value in given.items()}
-        await location.root._update(
-            [
-                (location.at(codec.name_of(key)).segments, codec.entry.dump(value))
-                for key, value in values.items()
-            ]
-        )
-        super().update(values)
+        known: dict[bytes, Any] = {}
+        assignments: list[tuple[str, bytes]] = []
+        for key, value in given.items():
+            name = codec.name_of(codec.validate_key(key))
+            valid = codec.entry.validate(value)
+            text = codec.entry.dump(valid)
+            known[text] = valid
+            assignments.append((location.at(name).path, text))
+        await operate(location, commands.update(location.key, *assignments), known=known)
 
     @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
     async def adel_item(self, key: _K) -> int:
         """Removes an entry from the dict on the server; how many there were: 1 or 0."""
-        if self._awaited() is not None:
-            held = key in self
-            if held:
-                del self[key]
-            return int(held)
         location, codec = self._locate(), self._codec()
-        key = codec.validate_key(key)
-        name = codec.name_of(key)
-        removed = cast("int", await location.at(name).execute("MODEL.UNSET"))
-        location.root._stored.change(location.segments, dict, lambda held: held.pop(name, None))
-        super().pop(key, None)
-        return removed
+        path = location.at(codec.name_of(codec.validate_key(key))).path
+        return cast("int", await operate(location, commands.unset(location.key, path)))
 
     @overload
     async def apop(self, key: _K) -> _V | None: ...
@@ -115,29 +103,39 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
         In a transaction it is the entry that is there now: where that changed at the end, the transaction is
         refused.
         """
-        if self._awaited() is not None:
-            return self.pop(key, default)
         location, codec = self._locate(), self._codec()
-        key = codec.validate_key(key)
-        name = codec.name_of(key)
-        text = cast("bytes | None", await location.execute("MODEL.POP", self._json_name(key)))
-        location.root._stored.change(location.segments, dict, lambda held: held.pop(name, None))
-        super().pop(key, None)
-        return default if text is None else taken(codec.entry, text, location.at(name))
+        entry = location.at(codec.name_of(codec.validate_key(key)))
+        text = await operate(
+            location,
+            commands.pop(location.key, location.path, self._json_name(key)),
+            then=lambda _: commands.unset(location.key, entry.path),
+            guard=lambda text: None if text is None else commands.expect(entry.key, entry.path, text),
+        )
+        return default if text is None else taken(codec.entry, cast("bytes", text), entry)
 
     @acts(ActionGroup.READ, ActionGroup.UPDATE, ActionGroup.ERASE)
     async def apopitem(self) -> tuple[_K, _V]:
         """Takes the last entry from the dict on the server, as (key, value). Raises KeyError without any."""
-        if self._awaited() is not None:
-            return self.popitem()
         location, codec = self._locate(), self._codec()
-        text = cast("bytes | None", await location.execute("MODEL.POP"))
+
+        def entry(pair: Any) -> Location:
+            name, _ = codec.split_entry(pair)
+            return location.at(name)
+
+        text = await operate(
+            location,
+            commands.pop(location.key, location.path),
+            then=lambda pair: None if pair is None else commands.unset(location.key, entry(pair).path),
+            guard=lambda pair: (
+                None
+                if pair is None
+                else commands.expect(location.key, entry(pair).path, elements(cast("bytes", pair))[1])
+            ),
+        )
         if text is None:
             raise KeyError("the dict on the server is empty")
-        name, value = codec.split_entry(text)
-        location.root._stored.change(location.segments, dict, lambda held: held.pop(name, None))
+        _, value = codec.split_entry(cast("bytes", text))
         ((key, item),) = taken(codec, value, location).items()
-        super().pop(key, None)
         return cast("tuple[_K, _V]", (key, item))
 
     def _json_name(self, key: _K) -> str:
@@ -161,7 +159,8 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
 
     def __delitem__(self, key: _K) -> None:
         if (transaction := self._recording_removal(key)) is not None:
-            transaction.record(self._locate().at(self._codec().name_of(key)), "MODEL.UNSET")
+            location = self._locate().at(self._codec().name_of(key))
+            transaction.record(location, commands.unset(location.key, location.path))
         super().__delitem__(key)
 
     @overload
@@ -170,7 +169,8 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
     def pop(self, key: _K, default: _D, /) -> _V | _D: ...
     def pop(self, key: _K, *default: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         if (transaction := self._recording_removal(key)) is not None:
-            self._record(transaction, "MODEL.POP", self._json_name(key))
+            name = self._json_name(key)
+            self._record(transaction, lambda key, path: commands.pop(key, path, name))
         return super().pop(key, *default)
 
     def popitem(self) -> tuple[_K, _V]:
@@ -180,7 +180,7 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
 
     def clear(self) -> None:
         if (transaction := self._recording()) is not None:
-            self._record(transaction, "MODEL.CLEAR")
+            self._record(transaction, commands.clear)
         super().clear()
 
     def _recording_removal(self, key: _K) -> Transaction | None:
@@ -190,7 +190,8 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
             # What was seen here is what is taken there, or nothing is.
             codec = self._codec()
             location = self._locate().at(codec.name_of(key))
-            transaction.record(location, "MODEL.EXPECT", codec.entry.dump(super().__getitem__(key)))
+            text = codec.entry.dump(super().__getitem__(key))
+            transaction.expect(location.root, commands.expect(location.key, location.path, text))
         return transaction
 
     def setdefault(self, key: _K, default: Any = None) -> Any:
@@ -234,19 +235,15 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
             for key, value in list(super().items()):
                 self._handed_out(key, value)
 
-    def _child_codec(self, key: Any) -> Codec:
+    def _rapyer_child_codec(self, key: Any) -> Codec:
         return self._codec().entry
 
-    def _locate_child(self, child: Any, key: Any) -> Location:
+    def _rapyer_locate_child(self, child: Any, key: Any) -> Location:
         # A number or a text has no identity: its entry is its place.
         held = super().get(key)
         if held is not child and (child._rapyer_kept or key not in self):
             raise DetachedValueError(f"this {type(child).__name__} is no longer under {key!r} of its dict")
         return self._locate().at(self._codec().name_of(key))
-
-    def _put_child(self, child: Any, key: Any, value: Any) -> None:
-        if super().get(key) is child or (not child._rapyer_kept and key in self):
-            super().__setitem__(key, value)
 
     def _rapyer_follow(self, new: Any) -> bool:
         if not isinstance(new, dict):

@@ -1,15 +1,16 @@
 """Lists."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeVar, cast, overload
 
-from pydantic_core import from_json
 from typing_extensions import Self
 
+from rapyer import _commands as commands
 from rapyer._binding import Holder, Location, Place, bind, binds, is_place
 from rapyer._codec import Codec
-from rapyer._stored import drop_equal
-from rapyer._transaction import Transaction, current
+from rapyer._state import learn, load, state_of
+from rapyer._transaction import Transaction, current, operate, read
+from rapyer._words import Command
 from rapyer.actions import ActionGroup, acts
 from rapyer.errors import (
     DetachedValueError,
@@ -54,23 +55,24 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
     async def aget(self, index: int) -> _T:
         """The element at an index of the list on the server. Raises IndexError where there is none."""
         _check_index(index)
-        location, codec = self._locate().at(index), self._codec().item
-        text = cast("bytes | None", await location.execute("MODEL.GET"))
+        location = self._locate()
+        text = await read(location, commands.get(location.key, location.at(index).path))
         if text is None:
             raise IndexError(f"the list on the server has no element {index}")
-        value = location.root._loaded(codec, text)
-        location.root._stored.put(location.segments, text)
-        if -len(self) <= index < len(self):
-            super().__setitem__(index, value)
-            return self[index]
+        text = cast("bytes", text)
+        value = load(location.root, self._codec().item, text)
+        at = index + len(self) if index < 0 else index
+        if current() is None and 0 <= at < len(self) and not self._rapyer_moved:
+            learn(location.root, (*location.segments, at), text, value)
+            return self[at]
         return cast("_T", value)
 
     @acts(ActionGroup.READ)
     async def acontains(self, item: _T) -> bool:
         """Whether the list on the server has an element equal to this."""
-        codec = self._codec().item
+        location, codec = self._locate(), self._codec().item
         text = codec.dump(codec.validate(item))
-        return bool(await self._locate().execute("MODEL.CONTAINS", text))
+        return bool(await read(location, commands.contains(location.key, location.path, text)))
 
     @acts(ActionGroup.UPDATE, ActionGroup.APPEND)
     async def aappend(self, item: _T, *, maxlen: int | None = None, unique: bool = False) -> int:
@@ -88,33 +90,19 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
     async def _aadd(self, items: Iterable[_T], maxlen: int | None, unique: bool) -> int:
         if maxlen is not None and maxlen < 0:
             raise UnsupportedArgumentValueError(f"maxlen must not be negative, and is {maxlen!r}")
-        location, codec = self._locate(), self._codec().item
-        values = [codec.validate(item) for item in items]
-        if not values:
+        location, known = self._locate(), self._texts(items)
+        if not known:
             return await self.alen()
-        texts = [codec.dump(value) for value in values]
-        words = [*texts, *(() if maxlen is None else ("MAXLEN", maxlen)), *(["UNIQUE"] if unique else [])]
-        if (transaction := self._awaited()) is not None:
-            self._record(transaction, "MODEL.APPEND", *words)
-            _extend(self, values, maxlen, unique)
-            return len(self)
-        length = cast("int", await location.execute("MODEL.APPEND", *words))
-        self._follow(location, lambda held, new: _extend(held, new, maxlen, unique), values, texts)
-        return length
+        words = commands.append(location.key, location.path, *known.texts, maxlen=maxlen, unique=unique)
+        return cast("int", await operate(location, words, known=known.values))
 
     @acts(ActionGroup.UPDATE, ActionGroup.APPEND)
     async def ainsert(self, index: int, item: _T) -> int:
         """Inserts an item before an index of the list on the server, and returns the list's length there."""
         _check_index(index)
-        if self._awaited() is not None:
-            self.insert(index, item)
-            return len(self)
-        location, codec = self._locate(), self._codec().item
-        value = codec.validate(item)
-        text = codec.dump(value)
-        length = cast("int", await location.execute("MODEL.INSERT", index, text))
-        self._follow(location, lambda held, new: list.insert(held, index, new[0]), [value], [text])
-        return length
+        location, known = self._locate(), self._texts([item])
+        words = commands.insert(location.key, location.path, index, *known.texts)
+        return cast("int", await operate(location, words, known=known.values))
 
     @acts(ActionGroup.READ, ActionGroup.UPDATE, ActionGroup.ERASE)
     async def apop(self, index: int = -1) -> _T | None:
@@ -124,74 +112,60 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
         transaction is refused.
         """
         _check_index(index)
-        if self._awaited() is not None:
-            return self.pop(index) if self or index not in (0, -1) else None
         location, codec = self._locate(), self._codec().item
-        text = cast("bytes | None", await location.execute("MODEL.POP", index))
+        element = location.at(index)
+
+        def popped(text: Any) -> Command | None:
+            # Where others moved it, what is known here has it somewhere else.
+            if text is None:
+                return None
+            base = state_of(location.root).base
+            if base is not None and base.get(element.path) == text:
+                return words
+            return commands.remove(location.key, location.path, text)
+
+        words = commands.pop(location.key, location.path, index)
+        text = await operate(
+            location,
+            words,
+            then=popped,
+            guard=lambda text: None if text is None else commands.expect(element.key, element.path, text),
+        )
         if text is None:
             if index in (0, -1):
                 return None
             raise IndexError(f"the list on the server has no element {index} to pop")
-        location.root._stored.change(
-            location.segments, list, lambda held: drop_equal(held, index, from_json(text))
-        )
-        value = taken(codec, text, location)
-        drop_equal(self, index, value)
-        return cast("_T", value)
+        return cast("_T", taken(codec, cast("bytes", text), location))
 
     @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
     async def aremove(self, item: _T) -> bool:
         """Removes the first element equal to this from the list on the server; whether there was one."""
-        location, codec = self._locate(), self._codec().item
-        value = codec.validate(item)
-        text = codec.dump(value)
-        if (transaction := self._awaited()) is not None:
-            self._record(transaction, "MODEL.REMOVE", text)
-            return _remove(self, value)
-        removed = cast("int", await location.execute("MODEL.REMOVE", text))
-        self._follow(location, lambda held, gone: _remove(held, gone[0]), [value], [text])
-        return bool(removed)
+        location, known = self._locate(), self._texts([item])
+        words = commands.remove(location.key, location.path, *known.texts)
+        return bool(await operate(location, words))
 
     @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
     async def aremove_range(self, start: int, stop: int) -> int:
         """Removes the elements from one index up to another, as slices go; how many the server removed."""
-        if self._awaited() is not None:
-            before = len(self)
-            self.remove_range(start, stop)
-            return before - len(self)
         location = self._locate()
-        removed = cast("int", await location.execute("MODEL.CUT", start, stop))
-        self._follow(location, lambda held, _: list.__delitem__(held, slice(start, stop)), [], [])
-        return removed
+        return cast("int", await operate(location, commands.cut(location.key, location.path, start, stop)))
 
     @acts(ActionGroup.UPDATE)
     async def aset_item(self, index: int, item: _T) -> None:
         """Replaces the element at an index of the list on the server."""
         _check_index(index)
-        if (transaction := self._awaited()) is not None and not -len(self) <= index < len(self):
+        location, known = self._locate(), self._texts([item])
+        if current() is not None and not -len(self) <= index < len(self):
             raise IndexError(f"the list has no element {index} to replace")
-        if transaction is not None:
-            self[index] = item
-            return
-        location, codec = self._locate().at(index), self._codec().item
-        value = codec.validate(item)
-        text = codec.dump(value)
-        await location.execute("MODEL.SET", text)
-        location.root._stored.put(location.segments, text)
-        if -len(self) <= index < len(self):
-            super().__setitem__(index, value)
+        words = commands.set_(location.key, location.at(index).path, *known.texts)
+        await operate(location, words, known=known.values)
 
-    def _follow(
-        self,
-        location: Location,
-        edit: Callable[[list[Any], list[Any]], object],
-        values: list[Any],
-        texts: list[bytes],
-    ) -> None:
-        """Has what is known of the document and this list follow a change of the server's."""
-        stored = [from_json(text) for text in texts]
-        location.root._stored.change(location.segments, list, lambda held: edit(held, stored))
-        edit(self, values)
+    def _texts(self, items: Iterable[_T]) -> "_Known":
+        """What is stored of items, and the values of these texts."""
+        codec = self._codec().item
+        values = [codec.validate(item) for item in items]
+        texts = [codec.dump(value) for value in values]
+        return _Known(texts, dict(zip(texts, values, strict=True)))
 
     # -- local changes, which a transaction records
 
@@ -211,36 +185,39 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
     def extend(self, items: Iterable[_T]) -> None:
         values = [self._valid(item) for item in items]
         if values and (transaction := self._recording()) is not None:
-            self._record(transaction, "MODEL.APPEND", *map(self._codec().item.dump, values))
+            texts = list(map(self._codec().item.dump, values))
+            self._record(transaction, lambda key, path: commands.append(key, path, *texts))
         super().extend(values)
 
     def insert(self, index: SupportsIndex, item: _T) -> None:
         value = self._valid(item)
         if (transaction := self._moving()) is not None:
-            self._record(transaction, "MODEL.INSERT", index.__index__(), self._codec().item.dump(value))
+            at, text = index.__index__(), self._codec().item.dump(value)
+            self._record(transaction, lambda key, path: commands.insert(key, path, at, text))
         super().insert(index, value)
 
     def pop(self, index: SupportsIndex = -1) -> _T:
         if (transaction := self._recording_removal(index)) is not None:
-            self._record(transaction, "MODEL.POP", index.__index__())
+            at = index.__index__()
+            self._record(transaction, lambda key, path: commands.pop(key, path, at))
         return super().pop(index)
 
     def remove(self, item: _T) -> None:
         at = self.index(item)
         if (transaction := self._moving()) is not None:
             text = self._codec().item.dump(super().__getitem__(at))
-            self._record(transaction, "MODEL.REMOVE", text)
+            self._record(transaction, lambda key, path: commands.remove(key, path, text))
         super().__delitem__(at)
 
     def remove_range(self, start: int, stop: int) -> None:
         """Removes the elements from one index up to another, as slices go."""
         if (transaction := self._moving()) is not None:
-            self._record(transaction, "MODEL.CUT", start, stop)
+            self._record(transaction, lambda key, path: commands.cut(key, path, start, stop))
         super().__delitem__(slice(start, stop))
 
     def clear(self) -> None:
         if (transaction := self._moving()) is not None:
-            self._record(transaction, "MODEL.CLEAR")
+            self._record(transaction, commands.clear)
         super().clear()
 
     def sort(self, **how: Any) -> None:
@@ -262,7 +239,8 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
             self._rewrite(lambda: list.__delitem__(self, index))
         else:
             if (transaction := self._recording_removal(index)) is not None:
-                transaction.record(self._locate().at(index.__index__()), "MODEL.UNSET")
+                location = self._locate().at(index.__index__())
+                transaction.record(location, commands.unset(location.key, location.path))
             super().__delitem__(index)
 
     def _recording_removal(self, index: SupportsIndex) -> Transaction | None:
@@ -272,7 +250,8 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
         if transaction is not None:
             # What was seen here is what is taken there, or nothing is.
             text = self._codec().item.dump(super().__getitem__(at))
-            transaction.record(self._locate().at(at), "MODEL.EXPECT", text)
+            location = self._locate().at(at)
+            transaction.expect(location.root, commands.expect(location.key, location.path, text))
         return transaction
 
     @overload
@@ -319,10 +298,10 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
     def _valid(self, item: Any) -> Any:
         return item if self._rapyer_place is None else self._codec().item.validate(item)
 
-    def _child_codec(self, key: Any) -> Codec:
+    def _rapyer_child_codec(self, key: Any) -> Codec:
         return self._codec().item
 
-    def _locate_child(self, child: object, key: Any) -> Location:
+    def _rapyer_locate_child(self, child: object, key: Any) -> Location:
         at = [index for index, item in enumerate(super().__iter__()) if item is child]
         if len(at) != 1:
             found = "is no longer in" if not at else "is several times in"
@@ -330,20 +309,14 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
                 f"this {type(child).__name__} {found} its list, so there is no one place to write to"
             )
         location = self._locate()
-        if self._rapyer_moved and current() is None and (known := location.root._known()) is not None:
+        if self._rapyer_moved and current() is None and (base := state_of(location.root).base) is not None:
             # In a transaction what was changed before goes ahead of what is done now.
-            if known.value(location.segments) != from_json(self._codec().dump(self)):
+            if not self._codec().same(base.get(location.path) or b"null", self._codec().dump(self)):
                 raise DetachedValueError(
                     f"{location.path} has elements in other places than on the server: save the model first"
                 )
             self._rapyer_moved = False
         return location.at(at[0])
-
-    def _put_child(self, child: object, key: Any, value: object) -> None:
-        for index, item in enumerate(super().__iter__()):
-            if item is child:
-                super().__setitem__(index, cast("_T", value))
-                return
 
     def _rapyer_follow(self, new: Any) -> bool:
         if not isinstance(new, list):
@@ -358,23 +331,12 @@ def _check_index(index: object) -> None:
         raise UnsupportedArgumentTypeError(f"a list is indexed by an int, not by {index!r}")
 
 
-# What the server does to a list, done to one here: not by the list's own methods, which would record it.
+class _Known(NamedTuple):
+    texts: list[bytes]
+    values: dict[bytes, Any]
 
-
-def _extend(items: list[Any], new: list[Any], maxlen: int | None, unique: bool) -> None:
-    for value in new:
-        if not unique or not any(value == item for item in list.__iter__(items)):
-            list.append(items, value)
-    if maxlen is not None and len(items) > maxlen:
-        list.__delitem__(items, slice(0, len(items) - maxlen))
-
-
-def _remove(items: list[Any], value: Any) -> bool:
-    for at, item in enumerate(list.__iter__(items)):
-        if item == value:
-            list.__delitem__(items, at)
-            return True
-    return False
+    def __bool__(self) -> bool:
+        return bool(self.texts)
 
 
 @binds(list, RedisList)

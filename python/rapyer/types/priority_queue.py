@@ -5,12 +5,15 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
 
-from pydantic_core import core_schema, from_json, to_json
+from pydantic_core import core_schema, from_json
 from typing_extensions import NamedTuple
 
+from rapyer import _commands as commands
 from rapyer._binding import Holder, Location, Place, binds, is_place
 from rapyer._codec import Codec
-from rapyer._connection import Word
+from rapyer._native import elements
+from rapyer._transaction import operate, read
+from rapyer._words import Command, Word
 from rapyer.actions import ActionGroup, acts
 from rapyer.errors import UnsupportedArgumentTypeError, UnsupportedArgumentValueError
 from rapyer.types._atomic import Atomic, taken
@@ -93,8 +96,7 @@ class RedisPriorityQueue(Atomic, Generic[_T], Described["RedisPriorityQueue[_T]"
     async def apush_many(self, items: Iterable[PriorityQueueItem[_T]]) -> int:
         """Puts several values in, in order; how many were new."""
         location, codec = self._locate(), self._value_codec()
-        pushed: list[PriorityQueueItem[_T]] = []
-        words: list[Word] = []
+        pushed: list[tuple[Word, Word]] = []
         for value, priority in items:
             if isinstance(priority, bool) or not isinstance(priority, (int, float)):
                 raise UnsupportedArgumentTypeError(f"a priority is a number, not {priority!r}")
@@ -102,20 +104,10 @@ class RedisPriorityQueue(Atomic, Generic[_T], Described["RedisPriorityQueue[_T]"
                 raise UnsupportedArgumentValueError(
                     f"a priority cannot be {priority!r}: JSON has no such number"
                 )
-            item = PriorityQueueItem(cast("_T", codec.validate(value)), float(priority))
-            pushed.append(item)
-            words += [repr(item.priority), codec.dump(item.value)]
+            pushed.append((repr(float(priority)), codec.dump(codec.validate(value))))
         if not pushed:
             return 0
-        before = len(self._items)
-        if (transaction := self._awaited()) is not None:
-            self._record(transaction, "MODEL.PUSH", *words)
-            self._put_all(pushed)
-            return len(self._items) - before
-        added = cast("int", await location.execute("MODEL.PUSH", *words))
-        self._put_all(pushed)
-        self._note(location)
-        return added
+        return cast("int", await operate(location, commands.push(location.key, location.path, *pushed)))
 
     @acts(ActionGroup.READ, ActionGroup.UPDATE, ActionGroup.ERASE)
     async def apop(self) -> PriorityQueueItem[_T] | None:
@@ -125,35 +117,33 @@ class RedisPriorityQueue(Atomic, Generic[_T], Described["RedisPriorityQueue[_T]"
         refused.
         """
         location = self._locate()
-        if (transaction := self._awaited()) is not None:
-            if not self._items:
-                return None
-            item = self._items[0]
-            place = location.at(0)
-            transaction.record(place, "MODEL.EXPECT", self._pair_text(item))
-            self._record(transaction, "MODEL.POPMIN")
-            return self._items.pop(0)
-        text = cast("bytes | None", await location.execute("MODEL.POPMIN"))
-        if text is None:
-            self._items.clear()
-            self._note(location)
-            return None
-        item = self._loaded_item(text, location)
-        self._drop(item.value)
-        self._note(location)
-        return item
+        first = location.at(0)
+
+        def popped(pair: Any) -> Command | None:
+            if pair is None:
+                return commands.clear(location.key, location.path)
+            return commands.unpush(location.key, location.path, elements(pair)[1])
+
+        text = await operate(
+            location,
+            commands.popmin(location.key, location.path),
+            then=popped,
+            guard=lambda pair: None if pair is None else commands.expect(first.key, first.path, pair),
+        )
+        return None if text is None else self._loaded_item(cast("bytes", text), location)
 
     @acts(ActionGroup.READ)
     async def apeek(self) -> PriorityQueueItem[_T] | None:
         """The first value on the server, which stays; None when the queue is empty."""
         location = self._locate()
-        text = cast("bytes | None", await location.execute("MODEL.PEEK"))
-        return None if text is None else self._loaded_item(text, location)
+        text = await read(location, commands.peek(location.key, location.path))
+        return None if text is None else self._loaded_item(cast("bytes", text), location)
 
     @acts(ActionGroup.READ)
     async def asize(self) -> int:
         """How many values the queue has on the server."""
-        return cast("int", await self._locate().execute("MODEL.LEN") or 0)
+        location = self._locate()
+        return cast("int", await read(location, commands.len_(location.key, location.path)) or 0)
 
     @acts(ActionGroup.READ)
     async def aitems(self) -> list[PriorityQueueItem[_T]]:
@@ -165,29 +155,14 @@ class RedisPriorityQueue(Atomic, Generic[_T], Described["RedisPriorityQueue[_T]"
     async def aremove(self, value: _T) -> bool:
         """Takes a value out, wherever it is in the queue; whether it was there."""
         location, codec = self._locate(), self._value_codec()
-        valid = cast("_T", codec.validate(value))
-        text = codec.dump(valid)
-        if (transaction := self._awaited()) is not None:
-            self._record(transaction, "MODEL.UNPUSH", text)
-            return self._drop(valid)
-        removed = await location.execute("MODEL.UNPUSH", text)
-        self._drop(valid)
-        self._note(location)
-        return bool(removed)
+        text = codec.dump(codec.validate(value))
+        return bool(await operate(location, commands.unpush(location.key, location.path, text)))
 
     @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
     async def aclear(self) -> int:
         """Empties the queue on the server; how many values it had there."""
         location = self._locate()
-        if (transaction := self._awaited()) is not None:
-            self._record(transaction, "MODEL.CLEAR")
-            removed = len(self._items)
-        else:
-            removed = cast("int", await location.execute("MODEL.CLEAR"))
-        self._items.clear()
-        if transaction is None:
-            self._note(location)
-        return removed
+        return cast("int", await operate(location, commands.clear(location.key, location.path)))
 
     def _value_codec(self) -> Codec:
         return self._codec().item.second
@@ -196,14 +171,12 @@ class RedisPriorityQueue(Atomic, Generic[_T], Described["RedisPriorityQueue[_T]"
         priority, _ = from_json(text)
         return PriorityQueueItem(cast("_T", taken(self._codec().item, text, location)[1]), float(priority))
 
-    def _pair_text(self, item: PriorityQueueItem[_T]) -> bytes:
-        value = self._value_codec().dump(item.value)
-        return b"[" + to_json(item.priority) + b"," + value + b"]"
+    def _rapyer_insert(self, at: int | None, pairs: list[Any]) -> None:
+        at = len(self._items) if at is None else at
+        self._items[at:at] = [PriorityQueueItem(value, priority) for priority, value in pairs]
 
-    def _note(self, location: Location) -> None:
-        """What was last seen is what is known of the document, so that saving does not send it."""
-        text = b"[" + b",".join(map(self._pair_text, self._items)) + b"]"
-        location.root._stored.put(location.segments, text)
+    def _rapyer_cut(self, at: int, count: int) -> None:
+        del self._items[at : at + count]
 
     def _put_all(self, items: list[PriorityQueueItem[_T]]) -> None:
         for item in items:
@@ -220,7 +193,7 @@ class RedisPriorityQueue(Atomic, Generic[_T], Described["RedisPriorityQueue[_T]"
                 return True
         return False
 
-    def _child_codec(self, key: Any) -> Codec:
+    def _rapyer_child_codec(self, key: Any) -> Codec:
         return self._codec().item
 
     def _rapyer_follow(self, new: Any) -> bool:

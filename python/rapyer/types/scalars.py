@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast, overloa
 
 from pydantic_core import core_schema, from_json, to_json
 
+from rapyer import _commands as commands
 from rapyer._binding import Holder, Place, binds, is_place, makes
-from rapyer._connection import Word
-from rapyer._transaction import current
+from rapyer._transaction import current, operate
+from rapyer._words import Command, Word
 from rapyer.actions import ActionGroup, acts
 from rapyer.errors import UnsupportedArgumentTypeError, UnsupportedArgumentValueError
-from rapyer.types._atomic import Atomic, Pending
+from rapyer.types._atomic import Atomic, Operation, Pending
 from rapyer.types._described import Described
 
 if TYPE_CHECKING:
@@ -183,26 +184,24 @@ async def _increased(
     number: RedisInt | RedisFloat, amount: float, minimum: float | None, maximum: float | None
 ) -> float | None:
     location = number._locate()
-    holder, key = number._place()
-    words: list[Word] = [_number(amount)]
-    words += () if minimum is None else ("MIN", _number(minimum))
-    words += () if maximum is None else ("MAX", _number(maximum))
-    if (transaction := number._awaited()) is not None:
-        number._record(transaction, "MODEL.INCRBY", *words)
-        value = number._plain() + amount
-        if (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
-            return None
-        holder._put_child(number, key, value)
-        return cast("float", value)
-    text = cast("bytes | None", await location.execute("MODEL.INCRBY", *words))
+    words = commands.incrby(
+        location.key,
+        location.path,
+        _number(amount),
+        min_=None if minimum is None else _number(minimum),
+        max_=None if maximum is None else _number(maximum),
+        strict=current() is not None,
+    )
+    # What the server holds now, whatever is known here of what it held.
+    text = await operate(
+        location,
+        words,
+        then=lambda text: None if text is None else commands.set_(location.key, location.path, text),
+    )
     if text is None:
         return None
-    value = cast("float", from_json(text))
-    if isinstance(number, RedisFloat):
-        value = float(value)
-    location.root._stored.put(location.segments, text)
-    holder._put_child(number, key, value)
-    return value
+    value = cast("float", from_json(cast("bytes", text)))
+    return float(value) if isinstance(number, RedisFloat) else value
 
 
 def _number(value: float) -> str:
@@ -212,43 +211,55 @@ def _number(value: float) -> str:
 
 # -- in-place operators: outside of a transaction they only compute, in one they also say what was done
 
-_Operation: TypeAlias = Callable[[Any, Any], tuple[Word, ...] | None]
+_Describe: TypeAlias = Callable[[Any, Any], Operation | None]
 
 
-def _add(value: Any, amount: Any) -> tuple[Word, ...] | None:
+def _add(value: Any, amount: Any) -> Operation | None:
     if isinstance(value, str):
-        return ("MODEL.APPEND", to_json(amount)) if isinstance(amount, str) else None
+        return partial(_appended, to_json(amount)) if isinstance(amount, str) else None
     if isinstance(value, bytes):
         if not isinstance(amount, bytes):
             return None
-        return ("MODEL.APPEND", to_json(amount, bytes_mode="base64"), "BASE64")
+        return partial(_appended, to_json(amount, bytes_mode="base64"), base64=True)
     if isinstance(value, datetime):
-        return ("MODEL.CALC", "SHIFT", amount // _MICROSECOND)
-    return ("MODEL.INCRBY", _number(amount)) if _is_operand(value, amount) else None
+        return partial(_calculated, "SHIFT", amount // _MICROSECOND)
+    return partial(_incremented, _number(amount)) if _is_operand(value, amount) else None
 
 
-def _subtract(value: Any, amount: Any) -> tuple[Word, ...] | None:
+def _appended(text: bytes, key: str, path: str, *, base64: bool = False) -> Command:
+    return commands.append(key, path, text, base64=base64)
+
+
+def _incremented(amount: str, key: str, path: str) -> Command:
+    return commands.incrby(key, path, amount)
+
+
+def _calculated(operation: Any, operand: Word, key: str, path: str) -> Command:
+    return commands.calc(key, path, operation, operand)
+
+
+def _subtract(value: Any, amount: Any) -> Operation | None:
     if isinstance(amount, datetime) or not isinstance(amount, (int, float, timedelta)):
         return None
     return _add(value, -amount)
 
 
-def _multiply(value: Any, amount: Any) -> tuple[Word, ...] | None:
+def _multiply(value: Any, amount: Any) -> Operation | None:
     if isinstance(value, str):
-        return ("MODEL.CALC", "REPEAT", _number(amount)) if type(amount) is int else None
+        return partial(_calculated, "REPEAT", _number(amount)) if type(amount) is int else None
     return _calculation("MUL", value, amount)
 
 
-def _calculation(name: str, value: Any, amount: Any) -> tuple[Word, ...] | None:
-    return ("MODEL.CALC", name, _number(amount)) if _is_operand(value, amount) else None
+def _calculation(name: str, value: Any, amount: Any) -> Operation | None:
+    return partial(_calculated, name, _number(amount)) if _is_operand(value, amount) else None
 
 
-def _divide(value: Any, amount: Any) -> tuple[Word, ...] | None:
+def _divide(value: Any, amount: Any) -> Operation | None:
     # A whole number's quotient is not one: what becomes of it in the field, pydantic says.
     return _calculation("DIV", value, amount) if isinstance(value, float) else None
 
 
-def _power(value: Any, amount: Any) -> tuple[Word, ...] | None:
+def _power(value: Any, amount: Any) -> Operation | None:
     if isinstance(value, int) and amount < 0:
         return None
     return _calculation("POW", value, amount)
@@ -263,7 +274,7 @@ def _other(value: Any, amount: Any) -> None:
     return None
 
 
-def _in_place(compute: Callable[[Any, Any], Any], describe: _Operation) -> Callable[[Any, Any], Any]:
+def _in_place(compute: Callable[[Any, Any], Any], describe: _Describe) -> Callable[[Any, Any], Any]:
     def operator_of(value: Any, amount: Any) -> Any:
         result = compute(value, amount)
         if result is NotImplemented or current() is None:
@@ -287,7 +298,7 @@ def _in_place(compute: Callable[[Any, Any], Any], describe: _Operation) -> Calla
 
 
 _MICROSECOND: Final = timedelta(microseconds=1)
-_OPERATORS: Final[dict[str, tuple[Callable[[Any, Any], Any], _Operation]]] = {
+_OPERATORS: Final[dict[str, tuple[Callable[[Any, Any], Any], _Describe]]] = {
     "__iadd__": (operator.add, _add),
     "__isub__": (operator.sub, _subtract),
     "__imul__": (operator.mul, _multiply),

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-from pydantic_core import from_json
 from typing_extensions import Self
 
+from rapyer import _commands as commands
 from rapyer._binding import Holder, Location, Place, binds, is_place
 from rapyer._codec import Codec
+from rapyer._state import load, see
+from rapyer._transaction import current, operate, read, read_several
+from rapyer._words import Command
 from rapyer.actions import ActionGroup, acts
 from rapyer.errors import DetachedValueError, UnsupportedArgumentTypeError
 from rapyer.types._atomic import Container, taken
@@ -60,50 +64,53 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
         values = self._valid_all(items)
         if not values:
             return 0
-        if self._awaited() is not None:
-            before = len(self)
-            self.update(values)
-            return len(self) - before
-        added = await self._changed("MODEL.ADD", values)
-        super().update(values)
-        return added
+        location, texts = self._locate(), self._texts(values)
+        words = commands.add(location.key, location.path, *texts)
+        known = dict(zip(texts, values, strict=True))
+        return cast("int", await operate(location, words, known=known))
 
     @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
     async def aremove(self, item: _T) -> bool:
         """Removes an item from the set on the server; whether it was there."""
-        (value,) = self._valid_all([item])
-        if self._awaited() is not None:
-            held = value in self
-            self.discard(value)
-            return held
-        removed = await self._changed("MODEL.DISCARD", {value})
-        super().discard(value)
-        return removed == 1
+        location, texts = self._locate(), self._texts(self._valid_all([item]))
+        return await operate(location, commands.discard(location.key, location.path, *texts)) == 1
 
     @acts(ActionGroup.READ, ActionGroup.UPDATE, ActionGroup.ERASE)
     async def apop(self) -> _T | None:
         """Takes any item from the set on the server; None when it is empty."""
-        if self._awaited() is not None:
-            return self.pop() if self else None
         location = self._locate()
-        text = cast("bytes | None", await location.execute("MODEL.POP"))
+        if current() is not None:
+            # Any item there is not any item here.
+            return self.pop() if self else None
+        text = await operate(
+            location,
+            commands.pop(location.key, location.path),
+            then=lambda text: (
+                None if text is None else commands.discard(location.key, location.path, cast("bytes", text))
+            ),
+        )
         if text is None:
             return None
-        self._edit_stored(location, [], [text])
-        value = taken(self._codec().item, text, location)
-        super().discard(value)
-        return cast("_T", value)
+        return cast("_T", taken(self._codec().item, cast("bytes", text), location))
 
     @acts(ActionGroup.READ)
     async def acontains(self, item: _T) -> bool:
         """Whether the set on the server has an item."""
-        codec = self._codec().item
-        return bool(await self._locate().execute("MODEL.CONTAINS", codec.dump(codec.validate(item))))
+        location, codec = self._locate(), self._codec().item
+        text = codec.dump(codec.validate(item))
+        return bool(await read(location, commands.contains(location.key, location.path, text)))
 
     @acts(ActionGroup.READ)
     async def amembers(self) -> set[_T]:
-        """The items of the set on the server."""
-        return set(cast("set[_T] | None", await self.aload()) or ())
+        """The items of the set on the server. What was added and removed here stays unsaved."""
+        location = self._locate()
+        text = cast("bytes | None", await read(location, commands.get(location.key, location.path)))
+        if text is None:
+            return set()
+        members = cast("set[_T] | None", load(location.root, self._codec(), text))
+        if current() is None:
+            see(location.root, location.segments, text)
+        return members or set()
 
     @acts(ActionGroup.READ)
     async def asize(self) -> int:
@@ -125,32 +132,18 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
         """The items of this set that no other one has, as the server has them."""
         return await self._combined("DIFF", others)
 
-    async def _combined(self, operation: str, others: "tuple[RedisSet[_T], ...]") -> set[_T]:
+    async def _combined(
+        self, operation: Literal["UNION", "INTER", "DIFF"], others: "tuple[RedisSet[_T], ...]"
+    ) -> set[_T]:
         for other in others:
             if not isinstance(other, RedisSet):
                 raise UnsupportedArgumentTypeError(f"sets of stored models are combined, not {other!r}")
         location = self._locate()
         places = [location, *(other._locate() for other in others)]
-        keys, paths = [place.root.key for place in places], [place.path for place in places]
-        answer = await location.root._execute("MODEL.SETOP", len(keys), *keys, *paths, operation)
-        text = cast("bytes", answer)
-        return cast("set[_T]", location.root._loaded(self._codec(), text))
-
-    async def _changed(self, command: str, values: set[_T]) -> int:
-        location, texts = self._locate(), self._texts(values)
-        changed = cast("int", await location.execute(command, *texts))
-        adds = command == "MODEL.ADD"
-        self._edit_stored(location, texts if adds else [], [] if adds else texts)
-        return changed
-
-    def _edit_stored(self, location: Location, added: list[bytes], removed: list[bytes]) -> None:
-        new, gone = [from_json(text) for text in added], [from_json(text) for text in removed]
-
-        def edit(held: list[Any]) -> None:
-            held[:] = [item for item in held if item not in gone]
-            held.extend(item for item in new if item not in held)
-
-        location.root._stored.change(location.segments, list, edit)
+        keys, paths = [place.key for place in places], [place.path for place in places]
+        words = commands.setop(keys, paths, operation)
+        text = cast("bytes", await read_several(places, words))
+        return cast("set[_T]", load(location.root, self._codec(), text))
 
     def _valid_all(self, items: Iterable[_T]) -> set[_T]:
         if self._rapyer_place is None:
@@ -164,13 +157,15 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
 
     # -- local changes, which a transaction records
 
-    def _change(self, added: Iterable[_T], removed: Iterable[_T], *strictly: str) -> None:
+    def _change(self, added: Iterable[_T], removed: Iterable[_T], *, strict: bool = False) -> None:
         new, gone = self._valid_all(added), set(removed)
         if (transaction := self._recording()) is not None:
             if gone:
-                self._record(transaction, "MODEL.DISCARD", *self._texts(gone), *strictly)
+                going = self._texts(gone)
+                self._record(transaction, partial(_discard, going, strict))
             if new:
-                self._record(transaction, "MODEL.ADD", *self._texts(new), *strictly)
+                coming = self._texts(new)
+                self._record(transaction, partial(_add, coming, strict))
         super().difference_update(gone)
         super().update(new)
 
@@ -192,15 +187,15 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
         for item in self:
             if (transaction := self._recording()) is not None:
                 # To take it is to read it as well, which is a group of its own.
-                self._record(transaction, "MODEL.CONTAINS", *self._texts([item]))
+                self._record(transaction, partial(_contains, self._texts([item])[0]))
             # What was seen here is what is taken there, or nothing is.
-            self._change([], [item], "STRICT")
+            self._change([], [item], strict=True)
             return item
         raise KeyError("pop from an empty set")
 
     def clear(self) -> None:
         if (transaction := self._recording()) is not None:
-            self._record(transaction, "MODEL.CLEAR")
+            self._record(transaction, commands.clear)
         super().clear()
 
     def difference_update(self, *others: Iterable[Any]) -> None:
@@ -212,7 +207,7 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
     def symmetric_difference_update(self, other: Iterable[_T]) -> None:
         values = self._valid_all(other)
         # What is there goes and what is not comes: with another set it would be other values.
-        self._change(values.difference(self), values.intersection(self), "STRICT")
+        self._change(values.difference(self), values.intersection(self), strict=True)
 
     def __ior__(self, other: AbstractSet[_T]) -> Self:  # type: ignore[override,misc]
         self.update(other)
@@ -232,14 +227,11 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
 
     # -- what sits in it: nothing with a place of its own
 
-    def _child_codec(self, key: Any) -> Codec:
+    def _rapyer_child_codec(self, key: Any) -> Codec:
         return self._codec().item
 
-    def _locate_child(self, child: object, key: Any) -> Location:
+    def _rapyer_locate_child(self, child: object, key: Any) -> Location:
         raise DetachedValueError("an item of a set has no place of its own: remove it, and add another one")
-
-    def _put_child(self, child: object, key: Any, value: object) -> None:
-        """Nothing sits here by itself."""
 
     def _rapyer_follow(self, new: Any) -> bool:
         if not isinstance(new, set):
@@ -247,6 +239,18 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
         super().clear()
         super().update(new)
         return True
+
+
+def _add(texts: list[bytes], strict: bool, key: str, path: str) -> Command:
+    return commands.add(key, path, *texts, strict=strict)
+
+
+def _discard(texts: list[bytes], strict: bool, key: str, path: str) -> Command:
+    return commands.discard(key, path, *texts, strict=strict)
+
+
+def _contains(text: bytes, key: str, path: str) -> Command:
+    return commands.contains(key, path, text)
 
 
 @binds(set, RedisSet)

@@ -1,0 +1,244 @@
+"""One model inside a block: a fork of its document, and the operations recorded on it.
+
+The fork is the base with the operations of the blocks around and of this one. Where the base moves meanwhile,
+because of another task's operation or of an inner block, it is made anew.
+"""
+
+import asyncio
+from contextlib import suppress
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final, cast
+from uuid import UUID
+
+from rapyer import _commands as commands
+from rapyer._binding import merged, path_text
+from rapyer._native import CommandError, Document
+from rapyer._state import Edit, Root, State, edits, load, members_of, rebased, show, state_of, take_over
+from rapyer._words import Command
+from rapyer.errors import CantSerializeRedisValueError, command_error
+
+if TYPE_CHECKING:
+    from rapyer._native import Change
+
+__all__ = ["Fork"]
+
+# What cannot change in place: the object a field held before is what it holds again.
+_IMMUTABLE: Final = (str, bytes, int, float, complex, NoneType, date, time, timedelta, Decimal, UUID, Enum)
+
+
+class Fork:
+    """A model that takes part in a block, and what it was before."""
+
+    def __init__(self, root: Root, task: "asyncio.Task[Any] | None", *, known: bool) -> None:
+        self.root = root
+        self.task = task
+        self._state: State = state_of(root)
+        self.around = cast("Fork | None", self._state.forks[-1] if self._state.forks else None)
+        self._text = root._rapyer_codec().dump(root)
+        """What the model was on entry."""
+        self._fields = dict(root.__dict__)
+        self._extra = None if root.__pydantic_extra__ is None else dict(root.__pydantic_extra__)
+        self._fields_set = set(root.__pydantic_fields_set__)
+        ground = self._ground()
+        self._entry = None if ground is None else ground.fork()
+        self.document = None if ground is None else ground.fork()
+        self.known = known or self.document is not None
+        """Whether there is a document for its changes to go to."""
+        self.is_guess = False
+        """Whether the document is what the model is here, because nothing is known of the server's."""
+        if self.document is None and known:
+            self._guess(self._text)
+        self.operations: list[Command] = []
+        self.changed: set[str] = set()
+        """The fields that operations were recorded for."""
+        self.is_saved = False
+        self._unsaved: dict[str, list[Edit]] | None = None
+        self._state.forks.append(self)
+
+    def _ground(self) -> Document | None:
+        """What the fork is a fork of."""
+        return self._state.base if self.around is None else self.around.document
+
+    def become_known(self) -> None:
+        """There is a document, or will be, before the block ends."""
+        if not self.known:
+            self.known = True
+            self._guess(self.root._rapyer_codec().dump(self.root))
+
+    def _guess(self, text: bytes) -> None:
+        # Nothing is known of what the server holds: operations are done to what the model is here.
+        self.is_guess = True
+        self.document = Document(text)
+
+    # -- recording
+
+    def text(self) -> bytes | None:
+        """The document here; None once it is deleted."""
+        return None if self.document is None else self.document.text()
+
+    def read(self, words: Command) -> Any:
+        """What a command that changes nothing answers here."""
+        if self.document is None:
+            raise command_error("NOKEY there is no such document", f"{words[0]!s} {self.root.key}")
+        try:
+            return self.document.apply(words)[0]
+        except CommandError as error:
+            raise command_error(str(error), f"{words[0]!s} {self.root.key}") from None
+
+    def run(self, words: Command) -> tuple[Any, list[Any]]:
+        """Does to the fork what the server is going to do, and records it: the reply and the changes."""
+        if self.document is None:
+            raise command_error("NOKEY there is no such document", f"{words[0]!s} {self.root.key}")
+        try:
+            done = self.document.apply(words)
+        except CommandError as error:
+            raise command_error(str(error), f"{words[0]!s} {self.root.key}") from None
+        self.operations.append(words)
+        return done
+
+    def save_first(self, name: str) -> Command | None:
+        """What saves the changes of a field that were not saved before an operation on it is recorded."""
+        if name in self.changed:
+            return None
+        self.changed.add(name)
+        if self._unsaved is None:
+            # Of the fields that are not touched yet, this is what they were on entry.
+            self._unsaved = {}
+            for part in self.unsaved():
+                self._unsaved.setdefault(str(part.steps[0]) if part.steps else "", []).append(part)
+        parts = self._unsaved.get(name)
+        return None if not parts else commands.edit(self.root.key, *(part.words for part in parts))
+
+    def unsaved(self) -> list[Edit]:
+        """The changes that no operation was recorded for."""
+        if self.document is None:
+            return []
+        return edits(self.root, self.document, self.root._rapyer_codec().dump(self.root))
+
+    def saved_as(self, text: bytes) -> None:
+        """The whole document is going to be saved."""
+        self.document = Document(text)
+        self.known = True
+        self.is_guess = False
+
+    def deleted(self) -> None:
+        """The document is going to be deleted."""
+        self.document = None
+        self.is_guess = False
+        self.operations = []
+
+    def unrecorded(self) -> list[tuple[Edit, bytes | None]]:
+        """What changed in the block inside values that have no operations, and what was there before."""
+        parts = self.unsaved() if self._entry is not None else []
+        if not parts or self._entry is None or self.document is None:
+            return []
+        before = set(edits(self.root, self._entry, self._text))
+        document = self.document
+        return [(part, document.get(path_text(part.steps))) for part in parts if part not in before]
+
+    def creation(self) -> Command | None:
+        """What makes the document again where it is gone."""
+        if self._entry is None:
+            return None
+        return commands.create(self.root.key, self._entry.text(), nx=True, expect_policy=True)
+
+    # -- the base moves
+
+    def move(self) -> None:
+        """Makes the fork anew on the document that it is a fork of."""
+        ground = self._ground()
+        if ground is None or self.document is None:
+            return
+        self.document = _replayed(ground, self.operations)
+
+    def refuses(self, others: list[Command]) -> bool:
+        """Whether the operations of this block have no place on the base with those of an inner one."""
+        base = self._state.base
+        if base is None:
+            return False
+        document = base.fork()
+        try:
+            for words in (*others, *self.operations):
+                document.apply(words)
+        except CommandError:
+            return True
+        return False
+
+    # -- the end
+
+    def leave(self) -> None:
+        """The model takes no part any more."""
+        self._state.forks.remove(self)
+
+    def restore(self) -> None:
+        """Makes the model what it was on entry, on what the server is now known to hold."""
+        root, codec = self.root, self.root._rapyer_codec()
+        self.leave()
+        text, ground = self._text, self._ground()
+        if self._entry is not None and ground is not None and ground.text() != self._entry.text():
+            text = rebased(ground, edits(root, self._entry, self._text), self._text).text()
+        try:
+            names = _changed_fields(Document(text), codec.dump(root))
+        except CantSerializeRedisValueError:
+            # What the block put there cannot even be written: every field is made anew.
+            names = None
+        object.__setattr__(root, "__pydantic_fields_set__", self._fields_set)
+        before = Document(self._text)
+        now = Document(text)
+        loaded: Any = None
+        for name in [*self._fields, *(self._extra or {})] if names is None else names:
+            held = (self._fields if name in self._fields else self._extra or {}).get(name, _MISSING)
+            path = path_text((name,))
+            if held is _MISSING and now.get(path) is None:
+                members_of(root, name).pop(name, None)
+            elif isinstance(held, _IMMUTABLE) and before.get(path) == now.get(path):
+                members_of(root, name)[name] = held
+            else:
+                loaded = loaded or load(root, codec, text)
+                # Another release's members are not loaded.
+                if name in members_of(loaded, name):
+                    value = members_of(loaded, name)[name]
+                    members_of(root, name)[name] = merged(members_of(root, name).get(name), value)
+
+    def settle(self, texts: "dict[str, bytes | None]") -> None:
+        """The block was applied; `texts` are what the server then held of the fields changed in it."""
+        root, state, shown = self.root, self._state, self.document
+        self.leave()
+        if shown is None:
+            state.know(root.key, None)
+            return
+        ground = state.base
+        base = shown if self.around is None or ground is None else _replayed(ground, self.operations)
+        news: list[Change] = []
+        for name, text in texts.items():
+            path = path_text((name,))
+            if text is not None and base.get(path) != text:
+                base.apply(commands.set_("", path, text))
+                news.append(("put", (name,), text))
+        if not self.is_guess:
+            state.know(root.key, base)
+        if self.around is None:
+            take_over(root, news)
+        else:
+            self.around.move()
+            if self.around.document is not None:
+                show(root, self.around.document, shown.text())
+
+
+_MISSING: Final = object()
+
+
+def _changed_fields(document: Document, text: bytes) -> "dict[str, None]":
+    return dict.fromkeys(str(steps[0]) for steps, _, _ in document.diff(text) if steps)
+
+
+def _replayed(ground: Document, operations: list[Command]) -> Document:
+    document = ground.fork()
+    for words in operations:
+        # An operation without a place there is left out here, and refused by the server.
+        with suppress(CommandError):
+            document.apply(words)
+    return document

@@ -1,0 +1,475 @@
+"""What a model knows of its document, and how its value follows.
+
+The local value is the base with the unsaved edits. The base is an engine document, what the server was last
+known to hold: only an answer of the server moves it. Unsaved edits are what the user did and has not saved;
+they are not kept but found, by comparing. An operation runs on the base as it ran on the server, and what it
+changed there is taken over into the value here.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast, runtime_checkable
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json, to_json
+
+from rapyer import _commands as commands
+from rapyer._binding import Segment, merged, path_text
+from rapyer._codec import Codec
+from rapyer._native import CommandError, Document, elements
+from rapyer.errors import CorruptedModelError
+
+if TYPE_CHECKING:
+    from rapyer._connection import Route
+    from rapyer._native import Change
+    from rapyer._words import Command
+    from rapyer.fields import RapyerKey
+
+__all__ = [
+    "Edit",
+    "Moved",
+    "Root",
+    "Spliced",
+    "State",
+    "apply",
+    "edits",
+    "follow",
+    "held_at",
+    "learn",
+    "load",
+    "members_of",
+    "rebase",
+    "rebased",
+    "see",
+    "show",
+    "state_of",
+    "take_over",
+]
+
+_log: Final = logging.getLogger("rapyer")
+
+_Steps = tuple[Segment, ...]
+
+
+class Moved(Protocol):
+    """What depends on the base of a model."""
+
+    document: Document | None
+
+    def move(self) -> None:
+        """Follows the base, which is another one now."""
+        ...
+
+
+class Root(Protocol):
+    """A model that is a document of its own."""
+
+    __dict__: dict[str, Any]
+    __pydantic_extra__: dict[str, Any] | None
+    __pydantic_fields_set__: set[str]
+
+    @property
+    def key(self) -> "RapyerKey": ...
+    @classmethod
+    def _rapyer_codec(cls) -> Codec: ...
+    @classmethod
+    def _rapyer_route(cls) -> "Route": ...
+    def _rapyer_state(self) -> "State": ...
+    def _rapyer_follow(self, new: Any) -> bool: ...
+
+
+class State:
+    """One model's identity, and what the server is known to hold of it."""
+
+    __slots__ = ("_base", "_text", "forks", "key", "pk")
+
+    def __init__(self, pk: Any, key: str | None = None, text: bytes | None = None) -> None:
+        self.pk = pk
+        self.key = key
+        """The key that the base is what is under."""
+        self._text = text
+        self._base: Document | None = None
+        self.forks: list[Moved] = []
+        """What it is in the blocks that it takes part in, the innermost last."""
+
+    @property
+    def base(self) -> Document | None:
+        """What the server was last known to hold; None before a load or a save, and after a deletion."""
+        if self._text is not None:
+            # A load has no time for what may not be needed.
+            self._base, self._text = Document(self._text), None
+        return self._base
+
+    def know(self, key: str, base: Document | bytes | None) -> None:
+        """The server holds this now."""
+        self.key = key
+        self._text, self._base = (base, None) if isinstance(base, bytes) else (None, base)
+
+    def copy(self) -> "State":
+        """For a copy of the model, whose base moves by itself."""
+        copy = State(self.pk, self.key, self._text)
+        copy._base = None if self._base is None else self._base.fork()
+        return copy
+
+
+def state_of(root: Root) -> State:
+    """The state of a model. What it knows of another key than its own is nothing."""
+    state = root._rapyer_state()
+    if state.key is not None and state.key != root.key:
+        state.know(root.key, None)
+    return state
+
+
+def load(root: Root, codec: Codec, text: bytes) -> Any:
+    """The value of a text from the server. Raises `CorruptedModelError`."""
+    try:
+        return codec.load(text)
+    except ValidationError as error:
+        raise CorruptedModelError(
+            f"what is stored under {root.key!r} is no {type(root).__name__}: {error}"
+        ) from error
+
+
+# -- unsaved edits
+
+
+class Edit(NamedTuple):
+    """One part of a save: the steps to it and the words of `MODEL.EDIT` that make it."""
+
+    steps: _Steps
+    words: Any
+
+
+def edits(root: Root, base: Document, text: bytes) -> list[Edit]:
+    """What leads from a document to a model's text: the smallest parts that this release knows of."""
+    codec = root._rapyer_codec()
+    failed = _failed(root, codec)
+    found: list[Edit] = []
+    for steps, before, after in base.diff(text):
+        if steps and steps[0] in failed:
+            # What is stored there is not valid, and stays as it is until the field is assigned.
+            continue
+        if found and steps[: len(found[-1].steps)] == found[-1].steps:
+            # The whole around it is sent.
+            continue
+        found += _part(codec, steps, before, after)
+    return found
+
+
+def _has_default(codec: Codec, steps: _Steps) -> bool:
+    """Whether a place is that of a declared field, which has a value where nothing is stored."""
+    return _codec_at(codec, steps[:-1]).declares(cast("str", steps[-1]))
+
+
+def _codec_at(codec: Codec, steps: _Steps) -> Codec:
+    for step in steps:
+        codec = codec.member(cast("str", step))
+    return codec
+
+
+def _failed(root: Root, codec: Codec) -> set[str]:
+    return {name for name in codec.safe_fields if root.__dict__.get(name) is None}
+
+
+def _part(codec: Codec, steps: _Steps, before: bytes | None, after: bytes | None) -> list[Edit]:
+    kept = True
+    for step in steps:
+        kept = codec.keeps(cast("str", step))
+        codec = codec.member(cast("str", step))
+    path = path_text(steps)
+    if after is None:
+        # What this release does not know is not its own to remove.
+        return [Edit(steps, ("UNSET", path))] if kept else []
+    if before is None:
+        return [Edit(steps, ("SET", path, after))]
+    if codec.same(before, after):
+        # Others write the same value in their way.
+        return []
+    if before[:1] == after[:1] == b"{" and not codec.keeps_order:
+        return []
+    if before[:1] == after[:1] == b"[":
+        if codec.holds_set:
+            return _set_edits(steps, path, before, after)
+        after = _with_what_is_known(codec.item, before, after)
+    return [Edit(steps, ("SET", path, after))]
+
+
+def _set_edits(steps: _Steps, path: str, before: bytes, after: bytes) -> list[Edit]:
+    # What was added and removed: it undoes nothing that others did.
+    old, new = (dict.fromkeys(map(to_json, from_json(text))) for text in (before, after))
+    gone = [item for item in old if item not in new]
+    come = [item for item in new if item not in old]
+    found = [("DISCARD", gone), ("ADD", come)]
+    return [Edit(steps, (word, path, len(items), *items)) for word, items in found if items]
+
+
+def _with_what_is_known(codec: Codec, before: bytes, after: bytes) -> bytes:
+    """A list's text with its elements as they are stored.
+
+    Equal ones are in the same words, changed ones have the members that this release does not know.
+    """
+    old, new = elements(before), elements(after)
+    if len(old) == len(new):
+        new = [_over(codec, *pair) for pair in zip(old, new, strict=True)]
+    elif not codec.has_one_text:
+        stored = {codec.rewritten(text): text for text in old}
+        new = [stored.get(text, text) for text in new]
+    return b"[" + b",".join(new) + b"]"
+
+
+def _over(codec: Codec, before: bytes, after: bytes) -> bytes:
+    if before[:1] == after[:1] == b"{":
+        document = Document(before)
+        parts = [part for steps, old, new in document.diff(after) for part in _part(codec, steps, old, new)]
+        apply(document, parts)
+        return document.text()
+    return before if codec.same(before, after) else after
+
+
+def apply(document: Document, parts: Iterable[Edit]) -> None:
+    """Makes edits on a document. Raises `CommandError` where one of them has no place there."""
+    document.apply(commands.edit("", *(part.words for part in parts)))
+
+
+def rebased(base: Document, parts: list[Edit], text: bytes) -> Document:
+    """What a document is with the edits that led to `text`."""
+    if not parts:
+        return base
+    document = base.fork()
+    try:
+        apply(document, parts)
+    except CommandError:
+        # What an edit is in is gone or another value: the field that the user changed stands for it.
+        mine = Document(text)
+        for name in {cast("str", part.steps[0]) for part in parts if part.steps}:
+            path = path_text((name,))
+            value = mine.get(path)
+            document.apply(commands.unset("", path) if value is None else commands.set_("", path, value))
+    return document
+
+
+# -- the value here follows
+
+
+def rebase(root: Root, base: bytes) -> None:
+    """The server holds another document: the value becomes that with the unsaved edits."""
+    if state_of(root).base is None:
+        root._rapyer_follow(load(root, root._rapyer_codec(), base))
+        state_of(root).know(root.key, base)
+    else:
+        _move_base(root, Document(base))
+
+
+def see(root: Root, steps: _Steps, text: bytes) -> None:
+    """The server holds this at a place: the value there becomes that with the unsaved edits."""
+    base = state_of(root).base
+    if base is not None:
+        document = base.fork()
+        document.apply(commands.set_("", path_text(steps), text))
+        _move_base(root, document)
+
+
+def _move_base(root: Root, document: Document) -> None:
+    state, text = state_of(root), root._rapyer_codec().dump(root)
+    parts = [] if state.base is None else edits(root, state.base, text)
+    show(root, rebased(document, parts, text), text)
+    state.know(root.key, document)
+
+
+def show(root: Root, document: Document, text: bytes) -> None:
+    """Makes the value what a document holds; its text is known."""
+    changes: list[Change] = []
+    codec = root._rapyer_codec()
+    for steps, wanted, held in document.diff(text):
+        if wanted is None:
+            changes.append(("unset", steps))
+        elif held is None or wanted[:1] != b"{" or held[:1] != b"{" or _codec_at(codec, steps).keeps_order:
+            changes.append(("put", steps, wanted))
+    if any(change[0] == "unset" and _has_default(codec, change[1]) for change in changes):
+        # A field that is not stored has its default, which only loading the whole gives.
+        root._rapyer_follow(load(root, codec, document.text()))
+        return
+    take_over(root, changes)
+
+
+def learn(root: Root, steps: _Steps, text: bytes, value: Any) -> None:
+    """The server holds this at a place; so does the value here, whatever was unsaved of it."""
+    state = state_of(root)
+    if state.base is not None:
+        # What is around it may have come to be after this model was loaded.
+        with suppress(CommandError):
+            state.base.apply(commands.set_("", path_text(steps), text))
+    if state.forks:
+        _move_forks(root, state)
+    else:
+        take_over(root, [("put", steps, text)], {text: value})
+
+
+def follow(root: Root, words: "Command", known: "Mapping[bytes, Any] | None" = None) -> None:
+    """Runs on the base what the server ran, and takes over what that changed.
+
+    `known` are values of texts, for whoever has them already.
+    """
+    state = state_of(root)
+    base = state.base
+    if base is None:
+        # Nothing is known: the operation is done to the value as it is.
+        base = Document(root._rapyer_codec().dump(root))
+    try:
+        _, changes = base.apply(words)
+    except CommandError as error:
+        # Others have changed what this model has not seen since. What it knows stays, until it loads.
+        _log.debug("%s was applied to %r, not to what is known of it here: %s", words[0], root.key, error)
+        return
+    if state.forks:
+        _move_forks(root, state)
+    else:
+        take_over(root, changes, known)
+
+
+def _move_forks(root: Root, state: State) -> None:
+    inner = state.forks[-1].document
+    shown = None if inner is None else inner.text()
+    for fork in state.forks:
+        fork.move()
+    if shown is not None and (document := state.forks[-1].document) is not None:
+        show(root, document, shown)
+
+
+def take_over(root: Root, changes: "Iterable[Change]", known: "Mapping[bytes, Any] | None" = None) -> None:
+    """Makes the same changes to the value here. What is not there, because of an unsaved edit, is left alone.
+
+    `known` are values of texts, for whoever has them already.
+    """
+    for change in changes:
+        codec = root._rapyer_codec()
+        if change[0] == "put":
+            _, steps, text = change
+            if not steps:
+                root._rapyer_follow(load(root, codec, text))
+            elif (place := _at(root, codec, steps[:-1])) is not None:
+                _put(root, place, steps[-1], text, known)
+        elif change[0] == "unset":
+            steps = change[1]
+            if (place := _at(root, codec, steps[:-1])) is not None:
+                _unset(place, cast("str", steps[-1]))
+        elif (place := _at(root, codec, change[1])) is not None:
+            _splice(root, place, change, known)
+
+
+class _Place(NamedTuple):
+    """A value here and what reads and writes it."""
+
+    holder: Any
+    codec: Codec
+
+
+def _at(root: Root, codec: Codec, steps: _Steps) -> _Place | None:
+    """What is here at a place of the document; None where that is something else."""
+    holder: Any = root
+    for step in steps:
+        if isinstance(step, int):
+            if not isinstance(holder, list) or not 0 <= step < len(holder):
+                return None
+            holder, codec = list.__getitem__(holder, step), codec.item
+        elif isinstance(holder, BaseModel):
+            name, codec = step, codec.member(step)
+            fields = members_of(holder, name)
+            if name not in fields:
+                return None
+            holder = fields[name]
+        elif isinstance(holder, dict):
+            key = codec.key_of(step)
+            if not dict.__contains__(holder, key):
+                return None
+            holder, codec = dict.__getitem__(holder, key), codec.member(step)
+        else:
+            return None
+    return _Place(holder, codec)
+
+
+def held_at(root: Root, steps: _Steps) -> Any:
+    """The value here at a place of the document; None where there is none."""
+    place = _at(root, root._rapyer_codec(), steps)
+    return None if place is None else place.holder
+
+
+def _value(root: Root, codec: Codec, text: bytes, known: "Mapping[bytes, Any] | None") -> Any:
+    if known is not None and text in known:
+        return known[text]
+    return load(root, codec, text)
+
+
+def _put(root: Root, place: _Place, step: Segment, text: bytes, known: "Mapping[bytes, Any] | None") -> None:
+    holder, codec = place
+    if isinstance(step, int):
+        if isinstance(holder, list) and 0 <= step < len(holder):
+            value = _value(root, codec.item, text, known)
+            list.__setitem__(holder, step, merged(list.__getitem__(holder, step), value))
+    elif isinstance(holder, BaseModel):
+        if codec.keeps(step):
+            fields = members_of(holder, step)
+            fields[step] = merged(fields.get(step), _value(root, codec.member(step), text, known))
+            holder.__pydantic_fields_set__.add(step)
+    elif isinstance(holder, dict):
+        key = codec.key_of(step)
+        value = _value(root, codec.member(step), text, known)
+        dict.__setitem__(holder, key, merged(dict.get(holder, key), value))
+
+
+def _unset(place: _Place, name: str) -> None:
+    holder, codec = place
+    if isinstance(holder, BaseModel):
+        members_of(holder, name).pop(name, None)
+    elif isinstance(holder, dict):
+        dict.pop(holder, codec.key_of(name), None)
+
+
+def members_of(model: Any, name: str) -> dict[str, Any]:
+    """Where pydantic keeps the value of a member: with the fields, or with what is not declared."""
+    extra: dict[str, Any] | None = model.__pydantic_extra__
+    fields: dict[str, Any] = model.__dict__
+    return fields if extra is None or name in type(model).model_fields else extra
+
+
+def _splice(root: Root, place: _Place, change: "Change", known: "Mapping[bytes, Any] | None") -> None:
+    """Has elements come into a list, a set or a queue, or leave it."""
+    kind, _, at, texts = cast("tuple[str, _Steps, int | None, list[bytes]]", change)
+    holder, codec = place.holder, place.codec.item
+    if kind == "insert":
+        values = [_value(root, codec, text, known) for text in texts]
+        if isinstance(holder, list):
+            # In a list that was changed here too, the index is another one's, but the end is the end.
+            at = len(holder) if at is None else at
+            list.__setitem__(holder, slice(at, at), values)
+        elif isinstance(holder, set):
+            set.update(holder, values)
+        elif isinstance(holder, Spliced):
+            holder._rapyer_insert(at, values)
+        return
+    at = cast("int", at)
+    if isinstance(holder, list):
+        if not getattr(holder, "_rapyer_moved", False):
+            list.__delitem__(holder, slice(at, at + len(texts)))
+            return
+        # Its elements are in other places here: those go that are equal.
+        mine = Document(b"[" + b",".join(map(codec.dump, list.__iter__(holder))) + b"]")
+        for text in texts:
+            for gone in mine.apply(commands.remove("", "$", text))[1]:
+                list.__delitem__(holder, cast("int", cast("Any", gone)[2]))
+    elif isinstance(holder, set):
+        for text in texts:
+            # What is no value of this type is not in this set.
+            with suppress(ValidationError):
+                set.discard(holder, codec.load(text))
+    elif isinstance(holder, Spliced):
+        holder._rapyer_cut(at, len(texts))
+
+
+@runtime_checkable
+class Spliced(Protocol):
+    """A value of ours that is stored as an array."""
+
+    def _rapyer_insert(self, at: int | None, values: list[Any]) -> None: ...
+    def _rapyer_cut(self, at: int, count: int) -> None: ...
