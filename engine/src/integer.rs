@@ -10,13 +10,19 @@ use crate::Error;
 
 /// The integer that `text` is, if it is the only spelling of one that fits 64 bits.
 pub fn parse(text: &[u8]) -> Option<i64> {
-    match text.strip_prefix(b"-").unwrap_or(text) {
-        [b'0'] if text.len() == 1 => Some(0),
-        [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => {
-            std::str::from_utf8(text).ok()?.parse().ok()
-        }
-        _ => None,
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let negative = digits.len() < text.len();
+    match digits {
+        [b'0'] => return (!negative).then_some(0),
+        [b'1'..=b'9', ..] => {}
+        _ => return None,
     }
+    // Counted downwards: the lowest integer is further from zero than the highest.
+    let below_zero = digits.iter().try_fold(0_i64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| i64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_sub(digit)
+    })?;
+    if negative { Some(below_zero) } else { below_zero.checked_neg() }
 }
 
 /// An integer argument within a range; `reason` says what it is and which values it takes.

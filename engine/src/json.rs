@@ -6,6 +6,7 @@
 
 mod canonical;
 mod compare;
+mod search;
 mod string;
 mod walk;
 

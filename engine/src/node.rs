@@ -278,9 +278,9 @@ impl<'e> Splice<'e> {
         self.parts_of(text).concat()
     }
 
-    /// Whether everything else stays where it is.
+    /// Whether the text stays as long as it is.
     pub(crate) fn keeps_length(&self) -> bool {
-        self.gone.is_empty() && self.added() == self.range.len()
+        self.added() == self.removed()
     }
 
     /// How many bytes go.
@@ -288,9 +288,10 @@ impl<'e> Splice<'e> {
         self.gone.len() + self.range.len()
     }
 
-    /// Writes what takes the range's place and [is as long as it](Self::keeps_length).
+    /// Does it to a text that [stays as long as it is](Self::keeps_length).
     pub(crate) fn overwrite(&self, text: &mut [u8]) {
-        let mut at = self.range.start;
+        text.copy_within(self.gone.end..self.range.start, self.gone.start);
+        let mut at = self.range.start - self.gone.len();
         for part in &self.parts {
             text[at..at + part.len()].copy_from_slice(part);
             at += part.len();

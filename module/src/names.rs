@@ -18,10 +18,11 @@ struct Name {
     len: usize,
 }
 
+static EVENTS: [&CStr; TABLE.len()] = events();
+
 /// The event of a change: `model.append`.
 pub(crate) fn event(row: usize) -> &'static CStr {
-    let Name { text, len } = &NAMES[row];
-    CStr::from_bytes_with_nul(&text[..=*len]).expect("a name ends with the only zero in it")
+    EVENTS[row]
 }
 
 /// The word for the row in a replicated command: `append`, `ttl|set`.
@@ -43,6 +44,19 @@ const fn names() -> [Name; TABLE.len()] {
         row += 1;
     }
     names
+}
+
+const fn events() -> [&'static CStr; TABLE.len()] {
+    let mut events = [c""; TABLE.len()];
+    let mut row = 0;
+    while row < TABLE.len() {
+        match CStr::from_bytes_until_nul(&NAMES[row].text) {
+            Ok(name) => events[row] = name,
+            Err(_) => panic!("a name ends with a zero"),
+        }
+        row += 1;
+    }
+    events
 }
 
 impl Name {

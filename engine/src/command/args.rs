@@ -150,13 +150,16 @@ pub(super) type Values<'a> = SmallVec<[Cow<'a, [u8]>; 2]>;
 #[derive(Clone, Copy, Debug)]
 pub struct Args<'a> {
     rest: &'a [&'a [u8]],
+    /// The option that the next word was found to be when so many words were left: what ends a list of values is
+    /// asked for again as an option.
+    ahead: Option<(usize, &'static str)>,
     /// What JSON is held to.
     limits: Limits,
 }
 
 impl<'a> Args<'a> {
     pub(super) fn new(args: &'a [&'a [u8]], limits: &Limits) -> Self {
-        Self { rest: args, limits: *limits }
+        Self { rest: args, ahead: None, limits: *limits }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -239,10 +242,10 @@ impl<'a> Args<'a> {
         command: &Command,
         above: usize,
     ) -> Result<Option<Cow<'a, [u8]>>, Error> {
-        match self.rest.first() {
-            Some(word) if token(command, word).is_none() => self.json(above).map(Some),
-            _ => Ok(None),
+        if self.rest.is_empty() || self.token(command).is_some() {
+            return Ok(None);
         }
+        self.json(above).map(Some)
     }
 
     pub(super) fn span(&mut self) -> Result<Millis, Error> {
@@ -265,10 +268,10 @@ impl<'a> Args<'a> {
         range: RangeInclusive<i64>,
         reason: &'static str,
     ) -> Result<Option<i64>, Error> {
-        match self.rest.first() {
-            Some(word) if token(command, word).is_none() => self.integer(range, reason).map(Some),
-            _ => Ok(None),
+        if self.rest.is_empty() || self.token(command).is_some() {
+            return Ok(None);
         }
+        self.integer(range, reason).map(Some)
     }
 
     /// The keys that the next word counts: the ones [`Keys::range`](super::Keys::range) finds, and no others.
@@ -296,9 +299,26 @@ impl<'a> Args<'a> {
             return Ok(None);
         };
         let token =
-            token(command, word).ok_or_else(|| Error::argument(word, "not an option of this command"))?;
+            self.token(command).ok_or_else(|| Error::argument(word, "not an option of this command"))?;
         self.rest = &self.rest[1..];
         Ok(Some(token))
+    }
+
+    /// The option of `command` that the next word is, if it is one.
+    fn token(&mut self, command: &Command) -> Option<&'static str> {
+        let left = self.rest.len();
+        if let Some((_, token)) = self.ahead.filter(|(then, _)| *then == left) {
+            return Some(token);
+        }
+        let word = self.rest.first()?;
+        // Most words that could be options are JSON, which is seen by its first byte.
+        if !word.first().is_some_and(u8::is_ascii_alphabetic) {
+            return None;
+        }
+        let mut tokens = command.arguments().flat_map(Arg::tokens);
+        let token = tokens.find(|token| word.eq_ignore_ascii_case(token.as_bytes()))?;
+        self.ahead = Some((left, token));
+        Some(token)
     }
 }
 
@@ -309,14 +329,6 @@ pub(super) fn counted(args: &[&[u8]], reason: &'static str) -> Result<Range<usiz
     let most = i64::try_from(words.len()).unwrap_or(i64::MAX);
     let count = integer::within(count, 1..=most, reason)?;
     Ok(1..1 + count as usize)
-}
-
-fn token(command: &Command, word: &[u8]) -> Option<&'static str> {
-    // Most words that could be options are JSON, which is seen by its first byte.
-    if !word.first().is_some_and(u8::is_ascii_alphabetic) {
-        return None;
-    }
-    command.arguments().flat_map(Arg::tokens).find(|token| word.eq_ignore_ascii_case(token.as_bytes()))
 }
 
 /// At most one of the words that exclude each other, such as NX and XX.

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::string::{BadEscape, escaped, find_special, unescape};
+use super::search::find_special;
+use super::string::{BadEscape, escaped, unescape};
 use super::walk::skip;
 use crate::limits::Limit;
 use crate::{Error, Limits};

@@ -2,51 +2,13 @@
 
 use std::borrow::Cow;
 
+use super::search::find_special;
+
 /// Why an escape sequence is not one. `offset` counts bytes from the text's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadEscape {
     pub(crate) offset: usize,
     pub(crate) reason: &'static str,
-}
-
-/// Whether a byte cannot stand for itself in a string: a quote, a backslash, a control character.
-fn needs_escape(byte: u8) -> bool {
-    byte < b' ' || byte == b'"' || byte == b'\\'
-}
-
-/// The first byte from `at` on that needs an escape or is one's start; the text's length when there is none.
-///
-/// Eight bytes at a time: most strings are too short for a call into a SIMD search to pay.
-pub(super) fn find_special(text: &[u8], mut at: usize) -> usize {
-    while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk) {
-        let word = u64::from_le_bytes(*chunk);
-        let found = bytes_below(word, b' ') | bytes_equal(word, b'"') | bytes_equal(word, b'\\');
-        if found != 0 {
-            return at + first_byte(found);
-        }
-        at += 8;
-    }
-    let tail = text.get(at..).unwrap_or_default();
-    tail.iter().position(|byte| needs_escape(*byte)).map_or(text.len(), |found| at + found)
-}
-
-const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
-
-/// Marks the bytes of `word` below `limit` by their high bit. A mark above the lowest one may be false: the
-/// subtraction borrows.
-fn bytes_below(word: u64, limit: u8) -> u64 {
-    word.wrapping_sub(ONES * u64::from(limit)) & !word & HIGHS
-}
-
-/// Marks the bytes of `word` that are `byte`, like [`bytes_below`].
-pub(super) fn bytes_equal(word: u64, byte: u8) -> u64 {
-    bytes_below(word ^ (ONES * u64::from(byte)), 1)
-}
-
-/// The index of the first marked byte of a word that was read as little-endian.
-pub(super) fn first_byte(marks: u64) -> usize {
-    marks.trailing_zeros() as usize / 8
 }
 
 /// Reads the escape sequence whose backslash is at `at`: its character and where it ends.
@@ -217,13 +179,6 @@ mod tests {
             prop_assert_eq!(&text, &serde_json::to_vec(&content).unwrap());
             prop_assert_eq!(unquote(&text), content.as_str());
             prop_assert_eq!(string_chars(&text), content.chars().count());
-        }
-
-        #[test]
-        fn the_first_special_byte_is_found(bytes in prop::collection::vec(any::<u8>(), 0..40), at in 0_usize..42) {
-            let tail = bytes.get(at..).unwrap_or_default();
-            let expected = tail.iter().position(|byte| needs_escape(*byte)).map_or(bytes.len(), |found| at + found);
-            prop_assert_eq!(find_special(&bytes, at), expected);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::canonical::MAX_DEPTH;
-use super::string::{bytes_equal, first_byte};
+use super::search::{find_quote, find_structure};
 
 /// The types a value can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,40 +95,6 @@ fn skip_container(text: &[u8], at: usize) -> usize {
         }
         at += 1;
     }
-}
-
-/// The first quote or backslash from `at` on; the text's length when there is none. Canonical text needs no look
-/// for anything else.
-fn find_quote(text: &[u8], mut at: usize) -> usize {
-    while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk) {
-        let word = u64::from_le_bytes(*chunk);
-        let found = bytes_equal(word, b'"') | bytes_equal(word, b'\\');
-        if found != 0 {
-            return at + first_byte(found);
-        }
-        at += 8;
-    }
-    let tail = text.get(at..).unwrap_or_default();
-    let found = tail.iter().position(|byte| matches!(byte, b'"' | b'\\'));
-    found.map_or(text.len(), |found| at + found)
-}
-
-/// The first quote or bracket from `at` on; the text's length when there is none.
-fn find_structure(text: &[u8], mut at: usize) -> usize {
-    const LOWER: u64 = u64::from_ne_bytes([0x20; 8]);
-    while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk) {
-        let word = u64::from_le_bytes(*chunk);
-        // This bit is all that tells `[` from `{` and `]` from `}`.
-        let brackets = word | LOWER;
-        let found = bytes_equal(brackets, b'{') | bytes_equal(brackets, b'}') | bytes_equal(word, b'"');
-        if found != 0 {
-            return at + first_byte(found);
-        }
-        at += 8;
-    }
-    let tail = text.get(at..).unwrap_or_default();
-    let found = tail.iter().position(|byte| matches!(byte, b'[' | b']' | b'{' | b'}' | b'"'));
-    found.map_or(text.len(), |found| at + found)
 }
 
 /// The elements of the array that starts at `at`; none when it is something else.
@@ -243,10 +209,11 @@ impl<'a> Members<'a> {
     pub(crate) fn seek(mut self, name: &[u8]) -> Option<usize> {
         loop {
             let start = self.next?;
-            // Both names end in a quote that nothing escapes, so a prefix is the whole.
-            let rest = self.text.get(start..)?.strip_prefix(name);
-            if rest.is_some_and(|rest| rest.first() == Some(&b':')) {
-                return Some(start + name.len() + 1);
+            // Both names end in a quote that nothing escapes, so one of the same start and end is the same. The end
+            // comes first: it tells most names apart without a call.
+            let end = start + name.len();
+            if self.text.get(end) == Some(&b':') && self.text.get(start..end) == Some(name) {
+                return Some(end + 1);
             }
             self.next()?;
         }
@@ -256,6 +223,7 @@ impl<'a> Members<'a> {
 impl Iterator for Members<'_> {
     type Item = Member;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let start = self.next.take()?;
         let name = start..skip_string(self.text, start);
