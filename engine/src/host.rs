@@ -122,10 +122,24 @@ pub struct Done<'a> {
     /// The arguments after the command's name (and its subcommand's), options included.
     pub args: &'a [&'a [u8]],
     pub now: Time,
+    /// Whether the command asked for the time.
+    pub timed: bool,
     /// The keys it touched, in a fixed order. Empty for a miss and for a change of policies.
     pub touched: &'a [Touched<'a>],
     /// Whether the policies changed.
     pub policies_changed: bool,
+}
+
+impl Done<'_> {
+    /// Whether the same words do the same to the same documents at any time, also where no policy is asked, so that
+    /// nothing has to be told beside them.
+    pub fn is_repeatable(&self) -> bool {
+        // Commands without groups set deadlines and leases themselves, or run others that may ask for the time.
+        !self.entry.command.groups.is_empty()
+            && !self.timed
+            && !self.policies_changed
+            && self.touched.iter().all(|touched| touched.deadline == Deadline::Keep)
+    }
 }
 
 /// One key a command touched.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use rapyer_engine::command::{Entry, TABLE, execute, replay};
 use rapyer_engine::{
-    Deadline, Discard, Document, Done, Draft, Effect, Error, Host, Limits, Policies, Time, Touched,
+    Deadline, Discard, Document, Done, Draft, Effect, Error, Host, Limits, Policies, Time, Touched, lifetime,
 };
 use smallvec::SmallVec;
 
@@ -26,9 +26,20 @@ pub(crate) fn run(
 ) -> Result<(), Error> {
     let entry = Entry { command: TABLE[row], twin };
     let names = 1 + usize::from(entry.command.subcommand.is_some());
-    let words = &words[names..];
+    let (name, words) = (words[0], &words[names..]);
     let args = arguments(words);
-    let mut server = Server::new(row, context, words, &args, context.now(), Part::Client);
+    let now = context.now();
+    // Readers get by without them, mostly.
+    let flags = entry.command.access.writes().then(|| context.flags());
+    if flags.is_some_and(Flags::obeys) {
+        // Sent in its client's words, so nothing follows from the time; a clock that is off is no reason to refuse.
+        let now = now.clamp(0, lifetime::MAX_TIME);
+        let mut server = Server::new(row, context, words, &args, now, Part::Replay, flags);
+        let no_deadlines = b"";
+        return replay(entry, &args, no_deadlines, &mut server, answer)
+            .inspect_err(|error| context.warn(&format!("{}: {error}", name.bytes().escape_ascii())));
+    }
+    let mut server = Server::new(row, context, words, &args, now, Part::Client, flags);
     execute(entry, &args, &mut server, answer)
 }
 
@@ -43,7 +54,7 @@ pub(crate) fn run_again(
     let entry = Entry { command: TABLE[row], twin: false };
     let args = arguments(words);
     entry.check_arity(args.len())?;
-    let mut server = Server::new(row, context, words, &args, now, Part::Replay);
+    let mut server = Server::new(row, context, words, &args, now, Part::Replay, None);
     server.lease_time = lease_time;
     replay(entry, &args, deadlines, &mut server, &mut Discard)
 }
@@ -103,6 +114,7 @@ impl<'c> Server<'c> {
         args: &'c [&'c [u8]],
         now: Time,
         part: Part,
+        flags: Option<Flags>,
     ) -> Self {
         let limits = match part {
             Part::Client => ffi::limits(),
@@ -111,7 +123,7 @@ impl<'c> Server<'c> {
         Self {
             row,
             context,
-            flags: OnceCell::new(),
+            flags: flags.map_or_else(OnceCell::new, OnceCell::from),
             words,
             args,
             now,
@@ -183,15 +195,19 @@ impl<'c> Server<'c> {
         }
     }
 
-    /// Replicates the command once: as it came, with the time and the deadlines it got here.
+    /// Replicates the command once: as it came where that says it all, else with the time and the deadlines it got
+    /// here.
     fn replicate(&mut self, done: &Done<'_>) {
-        let changes =
-            done.policies_changed || done.touched.iter().any(|touched| touched.effect != Effect::Read);
-        if self.part == Part::Replay || !listeners::any(self.context, self.flags(), self.now) {
+        if self.part == Part::Replay
+            || done.is_repeatable()
+            || !listeners::any(self.context, self.flags(), self.now)
+        {
             // Without listeners it only counts as a change that the next snapshot has to hold.
             self.context.replicate_verbatim();
             return;
         }
+        let changes =
+            done.policies_changed || done.touched.iter().any(|touched| touched.effect != Effect::Read);
         if changes {
             let mut header: SmallVec<[u8; 96]> = SmallVec::new();
             header.extend_from_slice(names::word(self.row));
@@ -202,11 +218,8 @@ impl<'c> Server<'c> {
                 header.extend_from_slice(itoa::Buffer::new().format(lease_time).as_bytes());
             }
             header.push(b' ');
-            done.add_deadlines(&mut header);
-            let header = Text::new(&header);
-            let words: SmallVec<[Word<'_>; 8]> =
-                std::iter::once(header.word()).chain(self.words.iter().copied()).collect();
-            self.context.replicate(REPLAY, &words, Audience::Everyone);
+            done.write_deadlines(|word| header.extend_from_slice(word));
+            self.context.replicate_behind(REPLAY, &header, self.words);
             return;
         }
         let moved: SmallVec<[(Word<'c>, Time); 1]> = done
@@ -220,7 +233,7 @@ impl<'c> Server<'c> {
         match moved.as_slice() {
             [] => {}
             // The most frequent of all: without strings of our own, and without an array.
-            [(key, to)] => self.context.replicate_moment(EXPIREAT, *key, *to),
+            [(key, to)] => self.context.replicate_number(EXPIREAT, *key, *to),
             several => {
                 let moments: Vec<Text> = several.iter().map(|(_, to)| Text::number(*to)).collect();
                 let keys = several.iter().map(|(key, _)| *key);

@@ -75,11 +75,15 @@ def test_limits_bind_clients_and_neither_replicas_nor_what_was_saved(
         client("MODEL.CREATE", "large", large)
         client("MODEL.CREATE", "deep", deep)
         client("MODEL.CREATE", "batch", "[]")
+        # Sent in the client's words, the others with their time.
+        client("MODEL.CREATE", "plain", "[]")
+        client("MODEL.SET", "plain", "$", large)
+        client("MODEL.APPEND", "plain", "$", deep)
         client(
             *batch("batch", ("MODEL.APPEND", "batch", "$", large), ("MODEL.CALC", "batch", "$", "REPEAT", 5))
         )
         assert client("WAIT", 1, 5000) == 1
-        for key in ("large", "deep", "batch"):
+        for key in ("large", "deep", "batch", "plain"):
             assert at_replica("MODEL.GET_RO", key) == client("MODEL.GET_RO", key)
         payload = client("DUMP", "large")
         at_replica("REPLICAOF", "NO", "ONE")
@@ -100,10 +104,14 @@ def test_an_append_only_file_is_loaded_whatever_the_limits_are(start: Start) -> 
     with Client(server) as client:
         client("MODEL.CREATE", "large", large)
         client("MODEL.CREATE", "deep", "[[[[[[1]]]]]]")
+        # Written in the client's words, the others with their time.
+        client("MODEL.CREATE", "plain", "[]")
+        client("MODEL.SET", "plain", "$", large)
+        client("MODEL.SET", "plain", "$", "[[[[[[1]]]]]]")
         client("CONFIG", "SET", "rapyer.max-document", 2048, "rapyer.max-depth", 2)
         client("CONFIG", "REWRITE")
     server.restart()
     with Client(server) as client:
         assert settings(client)["rapyer.max-depth"] == 2
         assert client("MODEL.GET", "large") == large.replace(" ", "").encode()
-        assert client("MODEL.GET", "deep") == b"[[[[[[1]]]]]]"
+        assert client("MODEL.GET", "deep") == client("MODEL.GET", "plain") == b"[[[[[[1]]]]]]"

@@ -123,14 +123,53 @@ def test_an_edit_of_a_large_document_costs_its_own_bytes_in_the_log_and_at_the_r
         assert client("MODEL.GET_RO", KEY) == text
 
 
-def test_a_deletion_names_no_deadlines(client: Client, stream: ReplicationStream) -> None:
+TOLD = {"CREATE", "TTL SET", "TTL INHERIT", "EXEC"}
+"""The writes that say something of the time, or run others that may."""
+
+
+@pytest.mark.parametrize("write", sorted(WRITES.keys() - TOLD))
+def test_a_write_that_moves_no_deadline_is_sent_in_its_clients_words(
+    client: Client, stream: ReplicationStream, write: str
+) -> None:
+    set_policy(client, "REFRESH", "READ")
+    client("MODEL.CREATE", KEY, DOCUMENT)
+    stream.commands()
+    name, *arguments = WRITES[write]
+    # READ is among the groups of those that answer what they remove.
+    quiet = ("NOREFRESH",) if write in ("POP", "POPMIN") else ()
+    words = [str(word).encode() for word in (name, *arguments, *quiet)]
+    client(*words)
+    assert stream.commands() == [words]
+
+
+def test_a_deletion_is_sent_in_its_clients_words(client: Client, stream: ReplicationStream) -> None:
+    set_policy(client)
     client("MODEL.CREATE", "S:1", "1")
     client("MODEL.CREATE", "S:2", "1")
     stream.commands()
     assert client("MODEL.DEL", "S:1", "S:3", "S:2") == 2
+    assert stream.commands() == [[b"MODEL.DEL", b"S:1", b"S:3", b"S:2"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("MODEL.SAVE", "S:new", "1"), rb"save \d+ -"),
+        (("MODEL.COPY", KEY, "S:new"), rb"copy \d+ -"),
+        (("MODEL.GETORCREATE", "S:new", "1"), rb"getorcreate \d+ -"),
+        (("MODEL.LOCK", "S:lock", "me", "PX", 10_000), rb"lock \d+,\d+ \d+"),
+        (("MODEL.EXEC", 1, KEY, 4, "MODEL.SET", KEY, "$.n", 2), rb"exec \d+ -"),
+    ],
+)
+def test_a_write_that_says_when_it_was_is_sent_with_its_time(
+    client: Client, stream: ReplicationStream, words: tuple[str | int, ...], told: bytes
+) -> None:
+    client("MODEL.CREATE", KEY, DOCUMENT)
+    stream.commands()
+    client(*words)
     (command,) = stream.commands()
-    assert re.fullmatch(rb"del \d+ -,-", command[1])
-    assert command[2:] == [b"S:1", b"S:3", b"S:2"]
+    assert (command[0], command[2:]) == (b"MODEL._REPLAY", [str(word).encode() for word in words[1:]])
+    assert re.fullmatch(told, command[1])
 
 
 def test_a_change_of_policies_is_one_command(client: Client, stream: ReplicationStream) -> None:
@@ -243,11 +282,12 @@ def test_clients_cannot_run_the_commands_of_servers(client: Client) -> None:
     assert client("DBSIZE") == 0
 
 
+@pytest.mark.parametrize("groups", ["ALL", "NONE"])
 def test_a_replica_holds_the_same_document_and_deadline_after_every_command(
-    start: Start, client: Client, replica: Server, at_replica: Client
+    start: Start, client: Client, replica: Server, at_replica: Client, groups: str
 ) -> None:
     last = start("--appendonly", "yes", of=replica)
-    set_policy(client)
+    set_policy(client, "REFRESH", groups)
     with Client(last) as at_last:
         for name, command in {
             **WRITES,

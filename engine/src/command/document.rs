@@ -63,7 +63,7 @@ pub(super) fn put<'a>(
 fn insert<'a>(call: &mut Call<'a>, key: &'a [u8], text: &[u8]) -> Result<(), Error> {
     call.check_policy(key)?;
     call.host.limits().bound(Limit::Document).check(text.len())?;
-    let document = Document::new(text, call.now)?;
+    let document = Document::new(text, call.now())?;
     insert_document(call, key, document)
 }
 
@@ -76,7 +76,7 @@ pub(super) fn create_with<'a, T>(
     edit: impl FnOnce(&mut Draft<'_>) -> Result<Option<T>, Error>,
 ) -> Result<Option<T>, Error> {
     call.work_specially();
-    let mut document = Document::new(text, call.now)?;
+    let mut document = Document::new(text, call.now())?;
     let first = document.header().version;
     let limits = *call.host.limits();
     let mut draft = limits.draft(&mut document);

@@ -3,7 +3,7 @@
 use super::{Access, Arg, Call, Command, Entry, Keys, Kind, find, operate};
 use crate::host::Host;
 use crate::staged::Staged;
-use crate::{Error, Groups, Header, Recorder, Reply as _};
+use crate::{Error, Groups, Recorder, Reply as _};
 
 pub(super) static EXEC: Command = Command {
     name: "EXEC",
@@ -59,7 +59,7 @@ fn exec(call: &mut Call<'_>) -> Result<(), Error> {
         replies.push(reply);
     }
     // Each operation has decided about its deadlines, by the header that its document had then.
-    call.touched.extend(staged.commit().into_iter().map(|touched| (touched, Header::default())));
+    call.touched.extend(staged.commit());
     call.reply.array(replies.len());
     for reply in replies {
         reply.write(&mut call.reply);

@@ -171,12 +171,12 @@ fn lease(call: &mut Call<'_>) -> Result<Millis, Error> {
 
 fn store<'a>(call: &mut Call<'a>, key: &'a [u8], lease: &Lease, now: Time) -> Result<(), Error> {
     // Keys expire by the wall clock.
-    let to = call.now + (lease.until - now) + REMEMBERED;
+    let to = call.now() + (lease.until - now) + REMEMBERED;
     let (effect, header) = if let Some(mut document) = call.host.edit(key)? {
         document.replace(&lease.text())?;
         (Effect::Changed, document.header())
     } else {
-        let document = Document::new(&lease.text(), call.now)?;
+        let document = Document::new(&lease.text(), call.now())?;
         let header = document.header();
         call.host.insert(key, document)?;
         (Effect::Created, header)

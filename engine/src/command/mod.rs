@@ -146,7 +146,9 @@ pub struct Call<'a> {
     pub(crate) args: Args<'a>,
     pub(crate) host: &'a mut dyn Host,
     pub(crate) reply: Answer<'a>,
-    pub(crate) now: Time,
+    now: Time,
+    /// Whether the command has asked for the time.
+    timed: bool,
     groups: Groups,
     quiet: bool,
     expects_policy: bool,
@@ -155,7 +157,9 @@ pub struct Call<'a> {
     defaults: Defaults<'a>,
     /// The key of the document that `defaults` were added to.
     defaulted: Option<&'a [u8]>,
-    touched: SmallVec<[(Touched<'a>, Header); 1]>,
+    touched: SmallVec<[Touched<'a>; 1]>,
+    /// The headers of what was touched, side by side with it. A batch, whose operations have decided, has none.
+    headers: SmallVec<[Header; 1]>,
     policies_changed: bool,
 }
 
@@ -172,6 +176,7 @@ impl<'a> Call<'a> {
             entry,
             args: Args::new(args, host.limits()),
             now: host.now(),
+            timed: false,
             host,
             reply: Answer::new(reply),
             groups: entry.command.groups,
@@ -182,6 +187,7 @@ impl<'a> Call<'a> {
             defaults: Defaults::default(),
             defaulted: None,
             touched: SmallVec::new(),
+            headers: SmallVec::new(),
             policies_changed: false,
         }
     }
@@ -195,7 +201,7 @@ impl<'a> Call<'a> {
             self.entry.name()
         );
         if let Some(key) = self.defaulted {
-            let changed = |(touched, _): &(Touched<'_>, Header)| touched.effect == Effect::Changed;
+            let changed = |touched: &Touched<'_>| touched.effect == Effect::Changed;
             // What fails or finds nothing to do leaves the document as it was.
             if !(result.is_ok() && self.touched.iter().any(changed))
                 && let Some(mut document) = self.host.edit(key)?
@@ -204,6 +210,12 @@ impl<'a> Call<'a> {
             }
         }
         result
+    }
+
+    /// The time, for what then has to be told to whoever repeats the command.
+    pub(crate) fn now(&mut self) -> Time {
+        self.timed = true;
+        self.now
     }
 
     /// Takes the next option: `None` at the end, otherwise the declared token it is.
@@ -288,7 +300,7 @@ impl<'a> Call<'a> {
 
     /// Says that the document under `key` was read, created, changed or deleted.
     pub(crate) fn touch(&mut self, key: &'a [u8], effect: Effect, header: Header) {
-        self.touched.push((Touched { key, effect, deadline: Deadline::Keep }, header));
+        self.set_deadline(key, effect, Deadline::Keep, header);
     }
 
     /// Answers how many items of the document under `key` were removed, and says that it changed if any were.
@@ -301,7 +313,8 @@ impl<'a> Call<'a> {
 
     /// Says that the lifetime of the document under `key` was set; `effect` tells a refresh from a setting.
     pub(crate) fn set_deadline(&mut self, key: &'a [u8], effect: Effect, deadline: Deadline, header: Header) {
-        self.touched.push((Touched { key, effect, deadline }, header));
+        self.touched.push(Touched { key, effect, deadline });
+        self.headers.push(header);
     }
 
     pub(crate) fn change_policies(&mut self) {
@@ -339,7 +352,7 @@ impl<'a> Call<'a> {
             // What belongs to no group has said itself what becomes of deadlines.
             return;
         }
-        for (touched, header) in &mut self.touched {
+        for (touched, header) in self.touched.iter_mut().zip(&self.headers) {
             let deadline = match touched.effect {
                 Effect::Created => self
                     .host
@@ -373,8 +386,8 @@ impl<'a> Call<'a> {
         if !self.reply.awaits_version() {
             return;
         }
-        let header = match self.touched.last() {
-            Some((_, header)) => Some(*header),
+        let header = match self.headers.last() {
+            Some(header) => Some(*header),
             // Nothing was found in it, or a condition was not met.
             None => self.host.read(args[0]).ok().flatten().map(Document::header),
         };
@@ -383,19 +396,18 @@ impl<'a> Call<'a> {
 
     /// Whether everything is as it was before.
     fn is_idle(&self) -> bool {
-        let idle = |(touched, _): &(Touched<'_>, Header)| {
-            touched.effect == Effect::Read && touched.deadline == Deadline::Keep
-        };
+        let idle =
+            |touched: &Touched<'_>| touched.effect == Effect::Read && touched.deadline == Deadline::Keep;
         self.touched.iter().all(idle) && !self.policies_changed
     }
 
     fn finish(&mut self, args: &[&[u8]]) {
-        let touched: SmallVec<[Touched<'_>; 1]> = self.touched.iter().map(|(touched, _)| *touched).collect();
         self.host.finish(&Done {
             entry: self.entry,
             args,
             now: self.now,
-            touched: &touched,
+            timed: self.timed,
+            touched: &self.touched,
             policies_changed: self.policies_changed,
         });
     }
@@ -471,7 +483,7 @@ pub fn replay<'a>(
     let deadlines = replay::parse(deadlines)?;
     let mut call = Call::new(entry, args, host, reply);
     call.run()?;
-    for ((touched, _), replayed) in call.touched.iter_mut().zip(deadlines) {
+    for (touched, replayed) in call.touched.iter_mut().zip(deadlines) {
         let current = call.host.deadline(touched.key);
         touched.deadline = replayed.against(current, touched.effect);
     }

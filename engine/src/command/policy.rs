@@ -93,7 +93,8 @@ fn set(call: &mut Call<'_>) -> Result<(), Error> {
         call.reply.null();
         return Ok(());
     }
-    if call.host.policies_mut().set(prefix, policy, call.now)? {
+    let now = call.now();
+    if call.host.policies_mut().set(prefix, policy, now)? {
         call.change_policies();
     }
     let version = call.host.policies().get(prefix).map(|policy| policy.version);

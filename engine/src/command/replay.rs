@@ -26,17 +26,17 @@ impl Replayed {
 }
 
 impl Done<'_> {
-    /// Adds one word a touched key, with commas between: milliseconds since the epoch, `-` for unchanged, `none` for no
-    /// deadline any more.
-    pub fn add_deadlines(&self, text: &mut impl Extend<u8>) {
+    /// Writes one word a touched key, with commas between: milliseconds since the epoch, `-` for unchanged, `none` for
+    /// no deadline any more.
+    pub fn write_deadlines(&self, mut write: impl FnMut(&[u8])) {
         for (at, touched) in self.touched.iter().enumerate() {
             if at > 0 {
-                text.extend([b',']);
+                write(b",");
             }
             match touched.deadline {
-                Deadline::Keep => text.extend([b'-']),
-                Deadline::Clear => text.extend(*b"none"),
-                Deadline::Move { to, .. } => text.extend(itoa::Buffer::new().format(to).bytes()),
+                Deadline::Keep => write(b"-"),
+                Deadline::Clear => write(b"none"),
+                Deadline::Move { to, .. } => write(itoa::Buffer::new().format(to).as_bytes()),
             }
         }
     }

@@ -92,6 +92,7 @@ pub(super) static SET: Command = Command {
 };
 
 fn set(call: &mut Call<'_>) -> Result<(), Error> {
+    let now = call.now();
     let key = call.args.word()?;
     let (mut form, mut at, mut once) = (None, None, false);
     while let Some(option) = call.option()? {
@@ -101,20 +102,20 @@ fn set(call: &mut Call<'_>) -> Result<(), Error> {
         }
         exclusive(&mut form, option)?;
         at = Some(match option {
-            "PX" => call.now + call.args.span()?,
-            _ => call.args.moment(call.now)?,
+            "PX" => now + call.args.span()?,
+            _ => call.args.moment(now)?,
         });
     }
     let at = at.ok_or_else(|| Error::argument(b"ONCE", "goes with PX or PXAT"))?;
     let mut document = call.host.edit(key)?.ok_or(Error::NoKey)?;
-    if at <= call.now {
+    if at <= now {
         // As the server's own EXPIRE with a moment that is past.
         let header = document.header();
         call.host.remove(key)?;
         call.touch(key, Effect::Deleted, header);
     } else {
         if !once {
-            document.set_window(Some(at - call.now))?;
+            document.set_window(Some(at - now))?;
         }
         let header = document.header();
         let current = call.host.deadline(key);
@@ -155,7 +156,7 @@ fn inherit(call: &mut Call<'_>) -> Result<(), Error> {
     document.set_window(None)?;
     let header = document.header();
     let current = call.host.deadline(key);
-    let deadline = lifetime::inherit(&policy, &header, call.now, current);
+    let deadline = lifetime::inherit(&policy, &header, call.now(), current);
     call.set_deadline(key, Effect::Lifetime, deadline, header);
     call.reply.ok();
     Ok(())
@@ -214,16 +215,15 @@ pub(super) static TOUCH: Command = Command {
 };
 
 fn touch(call: &mut Call<'_>) -> Result<(), Error> {
+    let now = call.now();
     let key = call.args.word()?;
     let header = call.host.read(key)?.ok_or(Error::NoKey)?.header();
     let current: Option<Time> = call.host.deadline(key);
     let policy = call.host.policies().find(key);
     let deadline = match (policy, current) {
-        (Some(policy), Some(current)) => lifetime::touch(policy, &header, false, call.now, current),
+        (Some(policy), Some(current)) => lifetime::touch(policy, &header, false, now, current),
         // Without a policy the document's own window still says how long it lives.
-        (None, Some(current)) => {
-            lifetime::touch(&crate::Policy::default(), &header, false, call.now, current)
-        }
+        (None, Some(current)) => lifetime::touch(&crate::Policy::default(), &header, false, now, current),
         _ => None,
     };
     call.set_deadline(key, Effect::Read, deadline.unwrap_or(Deadline::Keep), header);

@@ -1,6 +1,6 @@
 //! The server as one callback sees it.
 
-use std::ffi::{CStr, CString, c_int, c_longlong, c_void};
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
@@ -139,17 +139,49 @@ impl Context<'_> {
         }
     }
 
-    /// Replicates a command of one key and a moment.
-    pub(crate) fn replicate_moment(self, command: &CStr, key: Word<'_>, moment: Time) {
-        // SAFETY: the key is alive, and the format says a string and a number of 64 bits.
+    /// Replicates a command of one key and a number.
+    pub(crate) fn replicate_number(self, command: &CStr, key: Word<'_>, number: i64) {
+        let mut digits = itoa::Buffer::new();
+        // As a number the server would write it three times as slowly.
+        let digits = digits.format(number).as_bytes();
+        // SAFETY: key and digits are alive, and the format says a string, bytes and their length.
         unsafe {
             server!(RedisModule_Replicate(
                 self.raw,
                 command.as_ptr(),
-                c"sl".as_ptr(),
+                c"sb".as_ptr(),
                 key.raw(),
-                c_longlong::from(moment)
+                digits.as_ptr(),
+                digits.len()
             ));
+        }
+    }
+
+    /// Replicates a command of one word of our own and others behind it.
+    pub(crate) fn replicate_behind(self, command: &CStr, first: &[u8], words: &[Word<'_>]) {
+        macro_rules! replicate {
+            ($format:literal $(, $word:expr)*) => {
+                server!(RedisModule_Replicate(
+                    self.raw, command.as_ptr(), $format.as_ptr(), first.as_ptr(), first.len() $(, $word)*
+                ))
+            };
+        }
+        // An array makes the server allocate its own a second time; most commands have no more words than these.
+        // SAFETY: all words are alive; a format says bytes and their length, then strings or an array of them and
+        // its length.
+        unsafe {
+            match words {
+                [one] => replicate!(c"bs", one.raw()),
+                [one, two] => replicate!(c"bss", one.raw(), two.raw()),
+                [one, two, three] => replicate!(c"bsss", one.raw(), two.raw(), three.raw()),
+                [one, two, three, four] => {
+                    replicate!(c"bssss", one.raw(), two.raw(), three.raw(), four.raw())
+                }
+                [one, two, three, four, five] => {
+                    replicate!(c"bsssss", one.raw(), two.raw(), three.raw(), four.raw(), five.raw())
+                }
+                _ => replicate!(c"bv", words.as_ptr(), words.len()),
+            };
         }
     }
 
