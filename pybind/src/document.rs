@@ -81,6 +81,21 @@ impl Document {
     }
 }
 
+/// The words of a command as a transport writes them.
+#[pyfunction]
+pub(crate) fn packed<'py>(py: Python<'py>, words: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyTuple>> {
+    let words = words
+        .iter()
+        .map(|given| {
+            Ok(match word(&given)? {
+                Word::Bytes(bytes) => bytes,
+                Word::Text(text) => PyBytes::new(py, text.as_bytes()),
+            })
+        })
+        .collect::<PyResult<Vec<_>>>()?;
+    PyTuple::new(py, words)
+}
+
 /// A word of a command as Python has it.
 enum Word<'py> {
     Bytes(Bound<'py, PyBytes>),

@@ -227,5 +227,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("CommandError", module.py().get_type::<CommandError>())?;
     module.add_function(wrap_pyfunction!(commands, module)?)?;
     module.add_function(wrap_pyfunction!(errors, module)?)?;
-    module.add_function(wrap_pyfunction!(elements, module)?)
+    module.add_function(wrap_pyfunction!(elements, module)?)?;
+    module.add_function(wrap_pyfunction!(document::packed, module)?)
 }

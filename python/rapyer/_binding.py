@@ -8,6 +8,7 @@ and by then it must still be where it was.
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 from pydantic import BaseModel, RootModel
@@ -72,6 +73,7 @@ class Location(NamedTuple):
         return Location(self.root, (*self.segments, segment))
 
 
+@lru_cache(4096)
 def path_text(segments: tuple[Segment, ...]) -> str:
     """The singular query of RFC 9535 for these steps from the root."""
     return "$" + "".join(map(_step, segments))

@@ -93,6 +93,8 @@ _OPAQUE: Final = (
 _CONTAINERS: Final = ("list", "dict", "set", "model")
 _ATOMIC: Final = ("int", "float", "str", "bytes", "datetime", *_CONTAINERS)
 _ANY: Final[_Schema] = {"type": "any"}
+# No field of a class has it.
+_NO_NAME: Final = ""
 # What holds the fields of models, dataclasses and typed dicts.
 _OBJECTS: Final = ("model-fields", "dataclass-args", "typed-dict")
 # Values of these, as canonical JSON, are written in one way only.
@@ -245,14 +247,17 @@ class Codec:
 
     def member(self, name: str) -> "Codec":
         """For a member of what is stored as an object: of a model, a dict, a dataclass, a typed dict."""
-        found = self._members.get(name)
-        if found is None:
-            found = self._members[name] = self._child(self._member_schemas(name))
-        return found
+        return self._members.get(name) or self._any_member
 
     @cached_property
     def _members(self) -> dict[str, "Codec"]:
-        return {}
+        """For the members that have names in the schema."""
+        names = {name for leaf in self._object_leaves() for name in _declared(leaf)}
+        return {name: self._child(self._member_schemas(name)) for name in names}
+
+    @cached_property
+    def _any_member(self) -> "Codec":
+        return self._child(self._member_schemas(_NO_NAME))
 
     def _member_schemas(self, name: str) -> Iterator[_Schema]:
         for leaf in self._object_leaves():
@@ -270,14 +275,15 @@ class Codec:
 
     def declares(self, name: str) -> bool:
         """Whether a model, a dataclass or a typed dict has a field of this name."""
-        return any(leaf["type"] in _OBJECTS and name in _declared(leaf) for leaf in self._object_leaves())
+        return name in self._members
 
     def keeps(self, name: str) -> bool:
         """Whether a member of this name comes back when an object is loaded."""
-        return any(
-            leaf["type"] not in _OBJECTS or name in _declared(leaf) or _takes_extra(leaf)
-            for leaf in self._object_leaves()
-        )
+        return self._keeps_all or name in self._members
+
+    @cached_property
+    def _keeps_all(self) -> bool:
+        return any(leaf["type"] not in _OBJECTS or _takes_extra(leaf) for leaf in self._object_leaves())
 
     def _object_leaves(self, schema: _Schema | None = None) -> Iterator[_Schema]:
         """The schemas of values in the end; of a model, of a dataclass, what holds its fields."""

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
+from rapyer._native import packed as as_bytes
 from rapyer._policy import Policy
 from rapyer._transport import Reply, ReplyError, Session, Transport, Words
 from rapyer._transport.cluster import ClusterTransport
@@ -158,8 +159,12 @@ async def _bare(session: Session, words: Words) -> Reply:
 
 async def _exchange(routes: tuple[Route, ...], session: Session, words: Words) -> Reply:
     """Sends a command, with the policies ahead of it that the session does not have yet."""
-    policies = [route.policy for route in routes if route.sends]
-    news = [policy for policy in policies if session.policies.get(policy.prefix) != policy]
+    news: list[Policy] = []
+    for route in routes:
+        policy = route.policy
+        told = session.policies.get(policy.prefix)
+        if route.sends and told is not policy and told != policy:
+            news.append(policy)
     try:
         if not news:
             (answer,) = await session.send(words)
@@ -174,7 +179,7 @@ async def _exchange(routes: tuple[Route, ...], session: Session, words: Words) -
                 f"the server at {session.address} has no policy for {route.policy.prefix!r}, and "
                 f"policies='expect' forbids setting one; have it set there: {route.policy}"
             )
-    return await _announcing(session, policies, words)
+    return await _announcing(session, [route.policy for route in routes], words)
 
 
 async def _announcing(session: Session, policies: list[Policy], words: Words) -> Reply:
@@ -212,8 +217,9 @@ def _transport_of_environment(timeout: float | None) -> Transport:
 
 
 def packed(words: tuple[Word, ...]) -> tuple[bytes, ...]:
+    """The words of a command as a transport writes them."""
     try:
-        return tuple([word if isinstance(word, bytes) else str(word).encode() for word in words])
+        return as_bytes(words)
     except UnicodeEncodeError as error:
         raise UnsupportedArgumentValueError(f"{error.object!r} is not text that UTF-8 can hold") from None
 

@@ -37,7 +37,8 @@ class EmbeddedSession:
         self._engine = engine
 
     async def send(self, *commands: Words) -> Sequence[Awaitable[Reply]]:
-        return [self._answer(words) for words in commands]
+        # Most are alone, and a comprehension is a call of its own.
+        return (self._answer(commands[0]),) if len(commands) == 1 else list(map(self._answer, commands))
 
     def _answer(self, words: Words) -> "asyncio.Future[Reply]":
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
