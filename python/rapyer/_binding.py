@@ -20,6 +20,7 @@ from rapyer.query import expression
 
 if TYPE_CHECKING:
     from rapyer.base import AtomicRedisModel
+    from rapyer.fields import RapyerKey
 
 __all__ = [
     "Holder",
@@ -47,11 +48,8 @@ class Location(NamedTuple):
 
     root: "AtomicRedisModel"
     segments: tuple[Segment, ...]
-
-    @property
-    def key(self) -> str:
-        """The key of the document."""
-        return self.root.key
+    key: "RapyerKey"
+    """The key of the document."""
 
     @property
     def path(self) -> str:
@@ -70,7 +68,7 @@ class Location(NamedTuple):
 
     def at(self, segment: Segment) -> "Location":
         """The place one step further."""
-        return Location(self.root, (*self.segments, segment))
+        return Location(self.root, (*self.segments, segment), self.key)
 
 
 @lru_cache(4096)

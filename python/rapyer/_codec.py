@@ -121,6 +121,9 @@ class Codec:
         if schema["type"] == "definitions":
             definitions = {definition["ref"]: definition for definition in schema["definitions"]}
             schema = schema["schema"]
+        if schema["type"] == "model":
+            # Whoever writes with it has an instance of just this class.
+            del schema["serialization"]
         codec = cls(schema, definitions, _CONFIG)
         codec._config = next((leaf["config"] for leaf in codec._leaves() if "config" in leaf), _CONFIG)
         for name, field in codec._model_fields():

@@ -21,6 +21,7 @@ from rapyer._words import Command
 from rapyer.errors import CantSerializeRedisValueError, command_error
 
 if TYPE_CHECKING:
+    from rapyer._connection import Route
     from rapyer._native import Change
 
 __all__ = ["Fork"]
@@ -34,8 +35,10 @@ class Fork:
 
     def __init__(self, root: Root, task: "asyncio.Task[Any] | None", *, known: bool) -> None:
         self.root = root
+        self.key = root.key
+        self.route: Route = type(root)._rapyer_route()
         self.task = task
-        self._state: State = state_of(root)
+        self._state: State = state_of(root, self.key)
         self.around = cast("Fork | None", self._state.forks[-1] if self._state.forks else None)
         self._text = root._rapyer_codec().dump(root)
         """What the model was on entry."""
@@ -82,45 +85,43 @@ class Fork:
     def read(self, words: Command) -> Any:
         """What a command that changes nothing answers here."""
         if self.document is None:
-            raise command_error("NOKEY there is no such document", f"{words[0]!s} {self.root.key}")
+            raise command_error("NOKEY there is no such document", f"{words[0]!s} {self.key}")
         try:
             return self.document.apply(words)[0]
         except CommandError as error:
-            raise command_error(str(error), f"{words[0]!s} {self.root.key}") from None
+            raise command_error(str(error), f"{words[0]!s} {self.key}") from None
 
     def run(self, words: Command) -> tuple[Any, list[Any]]:
         """Does to the fork what the server is going to do, and records it: the reply and the changes."""
         if self.document is None:
-            raise command_error("NOKEY there is no such document", f"{words[0]!s} {self.root.key}")
+            raise command_error("NOKEY there is no such document", f"{words[0]!s} {self.key}")
         try:
             done = self.document.apply(words)
         except CommandError as error:
-            raise command_error(str(error), f"{words[0]!s} {self.root.key}") from None
+            raise command_error(str(error), f"{words[0]!s} {self.key}") from None
         self.operations.append(words)
         return done
 
-    def save_first(self, name: str) -> Command | None:
-        """What saves the changes of a field that were not saved before an operation on it is recorded."""
-        if name in self.changed:
-            return None
-        self.changed.add(name)
+    def unsaved_of(self, name: str) -> Command | None:
+        """What saves the changes of a field that were unsaved when the first operation on it is recorded."""
         if self._unsaved is None:
             # Of the fields that are not touched yet, this is what they were on entry.
             self._unsaved = {}
-            for part in self.unsaved():
+            for part in self.unsaved(None if self.operations else self._text):
                 self._unsaved.setdefault(str(part.steps[0]) if part.steps else "", []).append(part)
         parts = self._unsaved.get(name)
-        return None if not parts else commands.edit(self.root.key, *(part.words for part in parts))
+        return None if not parts else commands.edit(self.key, *(part.words for part in parts))
 
-    def unsaved(self) -> list[Edit]:
-        """The changes that no operation was recorded for."""
+    def unsaved(self, text: bytes | None = None) -> list[Edit]:
+        """The changes that no operation was recorded for; the model's text may be given."""
         if self.document is None:
             return []
-        return edits(self.root, self.document, self.root._rapyer_codec().dump(self.root))
+        return edits(self.root, self.document, text or self.root._rapyer_codec().dump(self.root))
 
-    def saved_as(self, text: bytes) -> None:
-        """The whole document is going to be saved."""
+    def saved_as(self, text: bytes, words: Command) -> None:
+        """The whole document is going to be saved by a command."""
         self.document = Document(text)
+        self.operations.append(words)
         self.known = True
         self.is_guess = False
 
@@ -143,7 +144,7 @@ class Fork:
         """What makes the document again where it is gone."""
         if self._entry is None:
             return None
-        return commands.create(self.root.key, self._entry.text(), nx=True, expect_policy=True)
+        return commands.create(self.key, self._entry.text(), nx=True, expect_policy=True)
 
     # -- the base moves
 
@@ -208,7 +209,7 @@ class Fork:
         root, state, shown = self.root, self._state, self.document
         self.leave()
         if shown is None:
-            state.know(root.key, None)
+            state.know(self.key, None)
             return
         ground = state.base
         base = shown if self.around is None or ground is None else _replayed(ground, self.operations)
@@ -219,7 +220,7 @@ class Fork:
                 base.apply(commands.set_("", path, text))
                 news.append(("put", (name,), text))
         if not self.is_guess:
-            state.know(root.key, base)
+            state.know(self.key, base)
         if self.around is None:
             take_over(root, news)
         else:

@@ -117,4 +117,4 @@ def elements(text: bytes) -> list[bytes]:
     """The texts of a JSON array's elements. Raises ValueError for any other text."""
 
 def packed(words: tuple[bytes | str | int, ...]) -> tuple[bytes, ...]:
-    """The words of a command as a transport writes them. Raises UnicodeEncodeError for what UTF-8 cannot hold."""
+    """The words of a command as bytes. Raises UnicodeEncodeError for what UTF-8 cannot hold."""

@@ -13,11 +13,12 @@ __all__ = ["save"]
 _TRIES: Final = 16
 
 
-async def save(root: Root, text: bytes, *, only_existing: bool) -> None:
+async def save(root: Root, key: str, text: bytes, *, only_existing: bool) -> None:
     """Sends what was changed here since the document was loaded or saved.
 
     Args:
         root: the model.
+        key: its key.
         text: what is stored of it.
         only_existing: do not make a document that is gone again.
 
@@ -25,7 +26,7 @@ async def save(root: Root, text: bytes, *, only_existing: bool) -> None:
         KeyNotFound: it is gone, and only an existing one was to be saved.
         StaleModelError: others went on deleting, making and changing it.
     """
-    route, key, state = type(root)._rapyer_route(), root.key, state_of(root)
+    route, state = type(root)._rapyer_route(), state_of(root, key)
     for _ in range(_TRIES):
         if state.base is None:
             words = commands.save(key, text, xx=only_existing, expect_policy=True)

@@ -113,11 +113,11 @@ class State:
         return copy
 
 
-def state_of(root: Root) -> State:
-    """The state of a model. What it knows of another key than its own is nothing."""
+def state_of(root: Root, key: str | None = None) -> State:
+    """The state of a model, whose key may be given. What it knows of another key than its own is nothing."""
     state = root._rapyer_state()
-    if state.key is not None and state.key != root.key:
-        state.know(root.key, None)
+    if state.key is not None and state.key != (key or root.key):
+        state.know(key or root.key, None)
     return state
 
 
@@ -144,7 +144,7 @@ class Edit(NamedTuple):
 def edits(root: Root, base: Document, text: bytes) -> list[Edit]:
     """What leads from a document to a model's text: the smallest parts that this release knows of."""
     codec = root._rapyer_codec()
-    failed = _failed(root, codec)
+    failed = _failed(root, codec) if codec.safe_fields else ()
     found: list[Edit] = []
     for steps, before, after in base.diff(text):
         if steps and steps[0] in failed:
@@ -311,7 +311,7 @@ def follow(root: Root, words: "Command", known: "Mapping[bytes, Any] | None" = N
 
     `known` are values of texts, for whoever has them already.
     """
-    state = state_of(root)
+    state = state_of(root, cast("str", words[1]))
     base = state.base
     if base is None:
         # Nothing is known: the operation is done to the value as it is.

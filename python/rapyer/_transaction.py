@@ -53,7 +53,15 @@ def in_transaction() -> bool:
 def current() -> "Transaction | None":
     """The transaction this code is in: that of its own task, not one that the task was started in."""
     found = _open.get()
-    return found if found is not None and found.is_of_this_task() else None
+    return None if found is None or found.task is not _task() else found
+
+
+def _task() -> "asyncio.Task[Any] | None":
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        # A thread without an event loop, started with this context.
+        return None
 
 
 def taking_part(root: Root) -> "Transaction | None":
@@ -65,7 +73,7 @@ def taking_part(root: Root) -> "Transaction | None":
     found = _open.get()
     if found is None:
         return None
-    if found.is_of_this_task():
+    if found.task is _task():
         return found
     if found.holds(root):
         raise ConcurrentTransactionError(
@@ -79,17 +87,10 @@ class Transaction:
     """The operations recorded so far, and the models they are for."""
 
     def __init__(self) -> None:
-        self._task = asyncio.current_task()
+        self.task = asyncio.current_task()
         self._operations: list[Command] = []
         self._forks: dict[int, Fork] = {}
         self._routes: dict[str, Route] = {}
-
-    def is_of_this_task(self) -> bool:
-        try:
-            return asyncio.current_task() is self._task
-        except RuntimeError:
-            # A thread without an event loop, started with this context.
-            return False
 
     def holds(self, root: Root) -> bool:
         """Whether the model takes part already."""
@@ -103,23 +104,40 @@ class Transaction:
         fork = self._forks.get(id(root))
         if fork is None:
             others = state_of(root).forks
-            if others and cast("Fork", others[-1]).task is not self._task:
+            if others and cast("Fork", others[-1]).task is not self.task:
                 raise ConcurrentTransactionError(
                     f"{root.key!r} takes part in another task's block: load an instance for each task"
                 )
-            fork = self._forks[id(root)] = Fork(root, self._task, known=known)
-        elif known:
+            fork = Fork(root, self.task, known=known)
+            self._forks[id(root)] = fork
+            self._join(fork.route)
+        elif known and not fork.known:
             fork.become_known()
         return fork
+
+    def _join(self, route: Route) -> None:
+        first = next(iter(self._routes.values()), route)
+        if first.transport is not route.transport:
+            raise UnsupportedArgumentValueError(
+                f"a transaction is one batch of one server: {route.policy.prefix!r} is stored somewhere else "
+                f"than {first.policy.prefix!r}"
+            )
+        self._routes[route.policy.prefix] = route
 
     def changes(self, location: Location) -> bool:
         """Called before a local change: whether it is to be recorded. A new model is stored by saving it."""
         fork = self.enlist(location.root)
-        if fork.known and location.segments:
-            saving = fork.save_first(str(location.segments[0]))
+        if fork.known:
+            self._save_first(fork, location)
+        return fork.known
+
+    def _save_first(self, fork: Fork, location: Location) -> None:
+        """Records what was changed in a field before: an operation is done to what the field holds here."""
+        if location.segments and (name := str(location.segments[0])) not in fork.changed:
+            saving = fork.unsaved_of(name)
             if saving is not None:
                 self._run(fork, saving)
-        return fork.known
+            fork.changed.add(name)
 
     def perform(
         self,
@@ -134,9 +152,8 @@ class Transaction:
         `guard` makes of the reply what the server has to find there for this one to be right.
         """
         root = location.root
-        self.enlist(root, known=True)
-        self.changes(location)
-        fork = self.enlist(root)
+        fork = self.enlist(root, known=True)
+        self._save_first(fork, location)
         at = len(self._operations)
         reply, changes = self._run(fork, words)
         expected = None if guard is None else guard(reply)
@@ -151,22 +168,17 @@ class Transaction:
 
     def expect(self, root: Root, words: Command) -> None:
         """Adds a condition: where it is not met, the block is refused."""
-        self.add(type(root)._rapyer_route(), words)
+        self.enlist(root)
+        self._operations.append(words)
 
     def add(self, route: Route, words: Command) -> None:
         """Adds a command on a document."""
-        first = next(iter(self._routes.values()), route)
-        if first.transport is not route.transport:
-            raise UnsupportedArgumentValueError(
-                f"a transaction is one batch of one server: {route.policy.prefix!r} is stored somewhere else "
-                f"than {first.policy.prefix!r}"
-            )
-        self._routes[route.policy.prefix] = route
+        self._join(route)
         self._operations.append(words)
 
     def _run(self, fork: Fork, words: Command) -> tuple[Any, list[Any]]:
         done = fork.run(words)
-        self.add(type(fork.root)._rapyer_route(), words)
+        self._operations.append(words)
         return done
 
     # -- saving and deleting
@@ -178,24 +190,24 @@ class Transaction:
             fork.is_saved = fork.is_saved or not only_existing
             self._run(fork, commands.edit(root.key, *(part.words for part in fork.unsaved())))
             return
-        self.add(
-            type(root)._rapyer_route(), commands.save(root.key, text, xx=only_existing, expect_policy=True)
-        )
         if only_existing:
-            self._operations.insert(-1, commands.expect(root.key, "$"))
-        fork.saved_as(text)
+            self._operations.append(commands.expect(fork.key, "$"))
+        words = commands.save(fork.key, text, xx=only_existing, expect_policy=True)
+        self._operations.append(words)
+        fork.saved_as(text, words)
 
     def create(self, root: Root, text: bytes) -> None:
         """Records that a document is made, in place of what its key holds."""
         fork = self.enlist(root)
-        self.add(type(root)._rapyer_route(), commands.create(root.key, text, expect_policy=True))
-        fork.saved_as(text)
+        words = commands.create(fork.key, text, expect_policy=True)
+        self._operations.append(words)
+        fork.saved_as(text, words)
 
     def delete(self, root: Root) -> bool:
         """Records that the document is deleted; whether there is one, as far as is known."""
         fork = self.enlist(root)
         known = fork.known
-        self.add(type(root)._rapyer_route(), commands.del_(root.key))
+        self._operations.append(commands.del_(fork.key))
         fork.deleted()
         return known
 
@@ -231,19 +243,19 @@ class Transaction:
             for part, before in fork.unrecorded():
                 # As the smallest whole, in place of what was there.
                 if before is not None:
-                    self.expect(fork.root, commands.expect(fork.root.key, path_text(part.steps), before))
-                self._run(fork, commands.edit(fork.root.key, part.words))
+                    self.expect(fork.root, commands.expect(fork.key, path_text(part.steps), before))
+                self._run(fork, commands.edit(fork.key, part.words))
             outer = fork.around
             if outer is not None and outer.refuses(fork.operations):
                 raise StaleModelError(
-                    f"what this block does to {fork.root.key!r} cannot be told apart from what the block "
+                    f"what this block does to {fork.key!r} cannot be told apart from what the block "
                     "around it did: end that first, or join it with use_existing_pipe=True"
                 )
 
     async def _send(self, changed: list[Fork]) -> list[Any]:
         # The twin, for what was done decides about lifetimes, not that we look at it.
         reads = [
-            commands.get_ro(fork.root.key, *(path_text((name,)) for name in sorted(fork.changed)))
+            commands.get_ro(fork.key, *(path_text((name,)) for name in sorted(fork.changed)))
             for fork in changed
         ]
         first, *others = self._routes.values()
@@ -308,7 +320,7 @@ async def read_several(locations: Sequence[Location], words: Command) -> Reply:
     if not any(fork.known for fork in forks):
         return await execute(first, words, also=tuple(others))
     # An engine of its own for what the block has made of some, beside what the server has of the others.
-    mine: dict[str, bytes | None] = {fork.root.key: fork.text() for fork in forks}
+    mine: dict[str, bytes | None] = {fork.key: fork.text() for fork in forks}
     engine = Engine()
     for key, route in routes.items():
         text = mine[key] if key in mine else cast("bytes | None", await execute(route, commands.get_ro(key)))

@@ -127,8 +127,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     @property
     def key(self) -> RapyerKey:
         """The key of its document; of a nested model, of the document it is part of."""
-        root = self._rapyer_locate().root
-        return RapyerKey(f"{root.class_key_initials()}:{root.pk}")
+        return self._rapyer_locate().key
 
     @key.setter
     def key(self, value: str) -> None:
@@ -184,7 +183,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         elif (transaction := taking_part(self)) is not None:
             transaction.save(self, text, only_existing=only_existing)
         else:
-            await save(self, text, only_existing=only_existing)
+            await save(self, location.key, text, only_existing=only_existing)
         return self
 
     @classmethod
@@ -638,11 +637,11 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     # -- what sits in it
 
     def _rapyer_locate(self) -> Location:
-        place = _place(self)
-        if place is None:
-            return Location(self, ())
-        holder, key = place
-        location = holder._rapyer_locate_child(self, key)
+        try:
+            holder, key = _place_slot.__get__(self)
+        except AttributeError:
+            return Location(self, (), RapyerKey(f"{self.class_key_initials()}:{self.pk}"))
+        location: Location = holder._rapyer_locate_child(self, key)
         if not holder._rapyer_child_codec(key).holds_model:
             raise DetachedValueError(
                 f"this {type(self).__name__} is in a field whose type does not say so and would come back as "
