@@ -6,12 +6,11 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::{Kind, kind, members, skip, unescape};
+use super::{Kind, kind, skip, unescape};
 
 /// Text that equal values share and others do not.
 pub(crate) fn normal(text: &[u8]) -> Cow<'_, [u8]> {
