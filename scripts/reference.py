@@ -40,6 +40,12 @@ refused: `NOKEY` of readers where there is no document, `STALE` of writers whose
 part in 10⁹ for others, as pydantic does), arrays, objects and strings to `MINLEN` and `MAXLEN`: items,
 characters, or with `BASE64` bytes. What changes nothing is not refused. It costs no more than the command.
 
+`AS` says by what elements are the same. Without it they are by their values: numbers as numbers, strings by
+their characters. `AS NUMBER` takes strings that are the text of a decimal for that number, exactly, so that
+`1.5`, `"1.5"` and `"1.50"` are one; `AS TIME` takes strings that are an ISO 8601 date-time for that instant
+in whatever zone it is written, those without a zone among themselves. What is neither goes by its value. A
+large array is indexed for one of these at a time: whoever alternates waits for the index anew.
+
 ## Errors
 
 An error reply starts with a word that stays, and the text behind it names the input and what helps. After

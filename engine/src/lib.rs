@@ -12,6 +12,7 @@ mod defrag;
 mod document;
 mod draft;
 pub mod embedded;
+mod equality;
 mod error;
 mod fields;
 mod groups;

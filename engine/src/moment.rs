@@ -36,6 +36,20 @@ impl<'a> Moment<'a> {
         rest.zone().then(|| Self { micros: (days_before(year, month) + day - 1) * DAY + time, zone })
     }
 
+    /// The microseconds since the start of the year 1, in UTC if it has a zone; whether it has one.
+    pub(crate) fn instant(self) -> (i64, bool) {
+        let ahead = match self.zone.as_bytes() {
+            [sign @ (b'+' | b'-'), offset @ ..] => {
+                let mut rest = Rest(offset);
+                let (hours, minutes) = (rest.number(2), rest.part(b":"));
+                let ahead = (hours.unwrap_or_default() * 60 + minutes.unwrap_or_default()) * 60 * SECOND;
+                if *sign == b'-' { -ahead } else { ahead }
+            }
+            _ => 0,
+        };
+        (self.micros - ahead, !self.zone.is_empty())
+    }
+
     /// `None` outside the years 1 to 9999.
     pub(crate) fn shifted(self, micros: i64) -> Option<Self> {
         let micros = self.micros.checked_add(micros).filter(|micros| (0..END).contains(micros))?;

@@ -7,6 +7,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use crate::container::Container;
+use crate::equality::Equality;
 use crate::json::{self, Kind, Sought};
 use crate::path::{Name, Path, Step, locate};
 
@@ -29,7 +30,7 @@ pub(crate) type Normals<'s> = HashSet<Cow<'s, [u8]>>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum By {
     /// Their own values, as in a set.
-    Value,
+    Value(Equality),
     /// The value in each, which is a pair of a number and a value, as in a priority queue.
     Paired,
 }
@@ -38,8 +39,8 @@ impl By {
     /// The text that elements share which are found as one; nothing where an element is no pair but should be.
     pub(crate) fn normal(self, element: Node<'_>) -> Option<Cow<'_, [u8]>> {
         match self {
-            Self::Value => Some(element.normal()),
-            Self::Paired => element.pair().map(|(_, value)| value.normal()),
+            Self::Value(equality) => Some(element.normal(equality)),
+            Self::Paired => element.pair().map(|(_, value)| value.normal(Equality::Value)),
         }
     }
 
@@ -156,10 +157,10 @@ impl<'a> Node<'a> {
     }
 
     /// The text that equal values share and others do not.
-    pub(crate) fn normal(self) -> Cow<'a, [u8]> {
+    pub(crate) fn normal(self, equality: Equality) -> Cow<'a, [u8]> {
         match self.text() {
-            Cow::Borrowed(text) => json::normal(text),
-            Cow::Owned(text) => json::normal(&text).into_owned().into(),
+            Cow::Borrowed(text) => equality.normal(text),
+            Cow::Owned(text) => equality.normal(&text).into_owned().into(),
         }
     }
 

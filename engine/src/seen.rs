@@ -5,6 +5,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
+use crate::equality::Equality;
 use crate::json;
 use crate::node::Node;
 
@@ -21,6 +22,7 @@ pub(crate) struct Seen {
     texts: Vec<u8>,
     /// The normal texts that are not the texts themselves.
     normals: Vec<u8>,
+    equality: Equality,
     /// Keyed, so that nobody can choose values that collide.
     hasher: RandomState,
 }
@@ -36,12 +38,13 @@ struct Entry {
 }
 
 impl Seen {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(equality: Equality) -> Self {
         Self {
             entries: Vec::new(),
             slots: vec![0; 16],
             texts: vec![b'['],
             normals: Vec::new(),
+            equality,
             hasher: RandomState::new(),
         }
     }
@@ -53,7 +56,7 @@ impl Seen {
 
     /// Adds a value, unless it is there.
     pub(crate) fn insert(&mut self, value: Node<'_>) {
-        let normal = value.normal();
+        let normal = value.normal(self.equality);
         let hash = self.hasher.hash_one(&*normal) as u32;
         let Err(slot) = self.find(hash, &normal) else { return };
         let text = push(&mut self.texts, &value.text());
@@ -69,7 +72,7 @@ impl Seen {
 
     /// Marks a value that is there and was marked in the round before; every value was in round 0.
     pub(crate) fn mark(&mut self, value: Node<'_>, round: u32) {
-        let normal = value.normal();
+        let normal = value.normal(self.equality);
         let hash = self.hasher.hash_one(&*normal) as u32;
         if let Ok(entry) = self.find(hash, &normal)
             && self.entries[entry].mark + 1 == round

@@ -421,6 +421,7 @@ def append(
     *json: Word,
     maxlen: int | None = None,
     unique: bool = False,
+    as_: Literal["NUMBER", "TIME"] | None = None,
     strict: bool = False,
     base64: bool = False,
     require: Sequence[tuple[Literal["GE", "GT", "LE", "LT", "MULTIPLE", "MINLEN", "MAXLEN"], Word]] = (),
@@ -438,6 +439,8 @@ def append(
         words += ("MAXLEN", maxlen)
     if unique:
         words += ("UNIQUE",)
+    if as_ is not None:
+        words += ("AS", as_)
     if strict:
         words += ("STRICT",)
     if base64:
@@ -515,6 +518,7 @@ def remove(
     json: Word,
     *,
     count: int | None = None,
+    as_: Literal["NUMBER", "TIME"] | None = None,
     require: Sequence[tuple[Literal["GE", "GT", "LE", "LT", "MULTIPLE", "MINLEN", "MAXLEN"], Word]] = (),
     default: Sequence[tuple[Text, Word]] = (),
     ifversion: Text | None = None,
@@ -525,6 +529,8 @@ def remove(
     words: Command = ("MODEL.REMOVE", key, path, json)
     if count is not None:
         words += ("COUNT", count)
+    if as_ is not None:
+        words += ("AS", as_)
     if require:
         words += (*chain.from_iterable([("REQUIRE", *requirement) for requirement in require]),)
     if default:
@@ -793,6 +799,7 @@ def contains(
     path: Text,
     json: Word | None = None,
     *,
+    as_: Literal["NUMBER", "TIME"] | None = None,
     strict: bool = False,
     withversion: bool = False,
     norefresh: bool = False,
@@ -803,6 +810,8 @@ def contains(
     words: Command = ("MODEL.CONTAINS", key, path)
     if json is not None:
         words += (json,)
+    if as_ is not None:
+        words += ("AS", as_)
     if strict:
         words += ("STRICT",)
     if withversion:
@@ -813,7 +822,13 @@ def contains(
 
 
 def contains_ro(
-    key: Text, path: Text, json: Word | None = None, *, strict: bool = False, withversion: bool = False
+    key: Text,
+    path: Text,
+    json: Word | None = None,
+    *,
+    as_: Literal["NUMBER", "TIME"] | None = None,
+    strict: bool = False,
+    withversion: bool = False,
 ) -> Command:
     """Tells whether an array has an element, an object a member of a name, a string a text; without either
     whether there is a value at all.
@@ -821,6 +836,8 @@ def contains_ro(
     words: Command = ("MODEL.CONTAINS_RO", key, path)
     if json is not None:
         words += (json,)
+    if as_ is not None:
+        words += ("AS", as_)
     if strict:
         words += ("STRICT",)
     if withversion:
@@ -853,6 +870,7 @@ def add(
     key: Text,
     path: Text,
     *json: Word,
+    as_: Literal["NUMBER", "TIME"] | None = None,
     strict: bool = False,
     require: Sequence[tuple[Literal["GE", "GT", "LE", "LT", "MULTIPLE", "MINLEN", "MAXLEN"], Word]] = (),
     default: Sequence[tuple[Text, Word]] = (),
@@ -862,6 +880,8 @@ def add(
 ) -> Command:
     """Adds values to a set, an array in which each value is once; STRICT fails where one of them is there."""
     words: Command = ("MODEL.ADD", key, path, *json)
+    if as_ is not None:
+        words += ("AS", as_)
     if strict:
         words += ("STRICT",)
     if require:
@@ -881,6 +901,7 @@ def discard(
     key: Text,
     path: Text,
     *json: Word,
+    as_: Literal["NUMBER", "TIME"] | None = None,
     strict: bool = False,
     require: Sequence[tuple[Literal["GE", "GT", "LE", "LT", "MULTIPLE", "MINLEN", "MAXLEN"], Word]] = (),
     default: Sequence[tuple[Text, Word]] = (),
@@ -890,6 +911,8 @@ def discard(
 ) -> Command:
     """Removes values from a set; STRICT fails where one of them is not there."""
     words: Command = ("MODEL.DISCARD", key, path, *json)
+    if as_ is not None:
+        words += ("AS", as_)
     if strict:
         words += ("STRICT",)
     if require:
@@ -910,20 +933,30 @@ def setop(
     paths: Sequence[Text],
     operation: Literal["UNION", "INTER", "DIFF"],
     *,
+    as_: Literal["NUMBER", "TIME"] | None = None,
     norefresh: bool = False,
 ) -> Command:
     """Combines sets: all their values, those that all have, or those of the first that no other has."""
     words: Command = ("MODEL.SETOP", len(keys), *keys, *paths, operation)
+    if as_ is not None:
+        words += ("AS", as_)
     if norefresh:
         words += ("NOREFRESH",)
     return words
 
 
 def setop_ro(
-    keys: Sequence[Text], paths: Sequence[Text], operation: Literal["UNION", "INTER", "DIFF"]
+    keys: Sequence[Text],
+    paths: Sequence[Text],
+    operation: Literal["UNION", "INTER", "DIFF"],
+    *,
+    as_: Literal["NUMBER", "TIME"] | None = None,
 ) -> Command:
     """Combines sets: all their values, those that all have, or those of the first that no other has."""
-    return ("MODEL.SETOP_RO", len(keys), *keys, *paths, operation)
+    words: Command = ("MODEL.SETOP_RO", len(keys), *keys, *paths, operation)
+    if as_ is not None:
+        words += ("AS", as_)
+    return words
 
 
 def push(

@@ -61,6 +61,10 @@ value = st.one_of(
 )
 operator = st.sampled_from(["EQ", "NE", "LT", "LE", "GT", "ge"])
 operation = st.sampled_from(["MUL", "DIV", "FLOORDIV", "MOD", "POW", "repeat", "SHIFT", "EQ"])
+meaning = st.sampled_from(["NUMBER", "time", "VALUE"])
+moment = st.sampled_from(
+    ['"2024-01-01T00:00:00Z"', '"2024-01-01T01:00:00+01:00"', '"2024-01-01T00:00:00"', '"1.0"', '"1"', "1e0"]
+)
 number_bound = st.sampled_from(["GE", "gt", "LE", "LT", "MULTIPLE", "MAXLEN"])
 length_bound = st.sampled_from(["MINLEN", "MAXLEN", "LE"])
 index = st.sampled_from(["0", "1", "-1", "-2", "9", "-9", "9223372036854775807", "x"])
@@ -119,6 +123,11 @@ commands: st.SearchStrategy[Command] = st.one_of(
         command("MODEL.DISCARD", key, path, value, value),
         st.sampled_from([(), ("STRICT",)]),
     ),
+    command("MODEL.ADD", key, path, moment, scalar, st.just("AS"), meaning),
+    command("MODEL.APPEND", key, path, moment, scalar, st.just("UNIQUE"), st.just("AS"), meaning),
+    command("MODEL.REMOVE", key, path, moment, st.just("AS"), meaning),
+    command("MODEL.CONTAINS", key, path, moment, st.just("AS"), meaning),
+    command("MODEL.SETOP", st.just("1"), key, path, st.just("UNION"), st.just("AS"), meaning),
     command("MODEL.PUSH", key, path, scalar, value),
     command("MODEL.UNPUSH", key, path, value),
     command("MODEL.POPMIN", key, path),

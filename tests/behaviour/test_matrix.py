@@ -172,6 +172,11 @@ ROWS: dict[str, list[Row]] = {
     "MODEL.ADD": [
         Row(("{key}", "$.list", "2"), ("{key}", "$.n", "2"), ("{key}", "$.list", "2")),
         Row(("{key}", "$.list", "1"), ("{key}", "$.list", "2", "{"), ("{key}", "$.list", "2")),
+        Row(
+            ("{key}", "$.list", '"2.0"', "AS", "NUMBER"),
+            ("{key}", "$.list", '"1.0"', "AS", "NUMBER", "STRICT"),
+            ("{key}", "$.list", "2", "AS", "TIME"),
+        ),
     ],
     "MODEL.DISCARD": [
         Row(("{key}", "$.list", "1"), ("{key}", "$.n", "1"), (KEY, "$.list", "2")),

@@ -1,4 +1,4 @@
-"""Options that several commands share, on every host: STRICT, DEFAULT, ELSE, REQUIRE."""
+"""Options that several commands share, on every host: STRICT, DEFAULT, ELSE, REQUIRE, AS."""
 
 from __future__ import annotations
 
@@ -208,6 +208,62 @@ class TestRequire:
         assert await host.call("MODEL.REMOVE", KEY, "$.list", "7", *bounds) == 0
         assert await host.call("MODEL.POP", KEY, "$.map", '"none"', *bounds) is None
         assert await host.state(KEY) == before
+
+
+class TestAs:
+    PRICES = '{"s":["1.50",2,"x"],"t":["1.5","2.00"]}'
+    NOON = '{"s":["2024-05-01T12:00:00Z","2024-05-01T12:00:00"]}'
+
+    async def test_numbers_are_met_however_they_are_written(self, host: Host) -> None:
+        await host.call("MODEL.CREATE", KEY, self.PRICES)
+        number = ("AS", "NUMBER")
+        assert await host.call("MODEL.CONTAINS", KEY, "$.s", '"1.5"') == 0
+        assert await host.call("MODEL.CONTAINS", KEY, "$.s", '"1.5"', *number) == 1
+        assert await host.call("MODEL.ADD", KEY, "$.s", '"1.500"', '"2"', '"3"', "3.0", *number) == 1
+        assert await host.call("MODEL.APPEND", KEY, "$.s", "1.5", "UNIQUE", *number) == 4
+        assert await host.call("MODEL.DISCARD", KEY, "$.s", '"2E0"', *number, "STRICT") == 1
+        assert await host.call("MODEL.REMOVE", KEY, "$.s", "3e0", *number) == 1
+        assert await text(host) == '{"s":["1.50","x"],"t":["1.5","2.00"]}'
+
+    async def test_instants_are_met_in_any_zone(self, host: Host) -> None:
+        await host.call("MODEL.CREATE", KEY, self.NOON)
+        time = ("AS", "TIME")
+        assert await host.call("MODEL.CONTAINS", KEY, "$.s", '"2024-05-01T14:00:00+02:00"', *time) == 1
+        assert await host.call("MODEL.ADD", KEY, "$.s", '"2024-05-01T05:30:00-06:30"', *time) == 0
+        assert await host.call("MODEL.DISCARD", KEY, "$.s", '"2024-05-01 12:00"', *time) == 1
+        assert await text(host) == '{"s":["2024-05-01T12:00:00Z"]}'
+
+    @pytest.mark.parametrize(
+        ("operation", "result"),
+        [("UNION", b'["1.50",2,"x"]'), ("INTER", b'["1.50",2]'), ("DIFF", b'["x"]')],
+    )
+    async def test_sets_are_combined_by_it(self, host: Host, operation: str, result: bytes) -> None:
+        await host.call("MODEL.CREATE", KEY, self.PRICES)
+        words = ("MODEL.SETOP", "2", KEY, KEY, "$.s", "$.t", operation)
+        assert await host.call(*words, "AS", "number") == result
+        assert await host.call(*words) != result
+
+    async def test_a_strict_condition_goes_by_it(self, host: Host) -> None:
+        await host.call("MODEL.CREATE", KEY, self.PRICES)
+        words = ("MODEL.ADD", KEY, "$.t", '"7"', '"1.50"', "STRICT")
+        assert await host.refused(*words, "AS", "NUMBER") == (
+            "STALE STRICT is not met: path '$.t' holds \"1.50\"; read it again, then repeat"
+        )
+        assert await host.call(*words) == 2
+
+    async def test_a_large_set_is_looked_up_either_way(self, host: Host) -> None:
+        numbers = ",".join(f'"{number}.0"' for number in range(20_000))
+        await host.call("MODEL.CREATE", KEY, f'{{"s":[{numbers}]}}')
+        for _ in range(2):
+            assert await host.call("MODEL.ADD", KEY, "$.s", '"17.00"', "123", "AS", "NUMBER") == 0
+            assert await host.call("MODEL.CONTAINS", KEY, "$.s", '"19999.0"') == 1
+        assert await host.call("MODEL.DISCARD", KEY, "$.s", "5", '"19999"', "AS", "NUMBER") == 2
+        assert await host.call("MODEL.LEN", KEY, "$.s") == 19_998
+
+    async def test_another_word_is_refused(self, host: Host) -> None:
+        await host.call("MODEL.CREATE", KEY, self.PRICES)
+        refusal = await host.refused("MODEL.ADD", KEY, "$.s", "1", "AS", "TEXT")
+        assert refusal == "BADARG 'TEXT': AS takes NUMBER or TIME"
 
 
 class TestStrictConditions:

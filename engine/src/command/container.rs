@@ -8,7 +8,7 @@ use base64::prelude::BASE64_URL_SAFE as URL_SAFE;
 
 use super::require::{Requirements, Unit};
 use super::set::{refuse_held, retain_new};
-use super::{Access, Arg, Call, Command, DEFAULT, KEY, Keys, Kind, PATH, REQUIRE, STRICT, Terms};
+use super::{AS, Access, Arg, Call, Command, DEFAULT, KEY, Keys, Kind, PATH, REQUIRE, STRICT, Terms};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json, Sought};
 use crate::node::{By, Edit, Node, runs};
@@ -32,6 +32,7 @@ pub(super) static APPEND: Command = Command {
         Arg::new("json", Kind::Json).multiple(),
         Arg::new("most", Kind::Block(&[Arg::token("MAXLEN"), Arg::new("length", Kind::Integer)])).optional(),
         Arg::token("UNIQUE").optional(),
+        AS,
         STRICT,
         Arg::token("BASE64").optional(),
         REQUIRE,
@@ -62,16 +63,16 @@ fn append(call: &mut Call<'_>) -> Result<(), Error> {
     if bytes && (unique || most.is_some()) {
         return Err(Error::argument(b"BASE64", "UNIQUE and MAXLEN are for arrays, BASE64 is for strings"));
     }
-    let Terms { strict, requirements } = call.terms();
+    let Terms { strict, equality, requirements } = call.terms();
     let mut document = call.edit(key)?;
     if unique {
         array_at(&document, &path)?;
-        document.index(path.steps(), By::Value, false);
+        document.index(path.steps(), By::Value(equality), false);
         let array = array_at(&document, &path)?;
         if strict {
-            refuse_held(array, &path, &values, b"UNIQUE")?;
+            refuse_held(array, &path, &values, equality, b"UNIQUE")?;
         }
-        retain_new(array, &mut values);
+        retain_new(array, &mut values, equality);
     }
     let before = document.header().version;
     let length = document.edit(path.steps(), |node| match node.kind() {
@@ -310,6 +311,7 @@ pub(super) static REMOVE: Command = Command {
         PATH,
         Arg::new("json", Kind::Json),
         Arg::new("most", Kind::Block(&[Arg::token("COUNT"), Arg::new("count", Kind::Integer)])).optional(),
+        AS,
         REQUIRE,
         DEFAULT,
     ],
@@ -328,9 +330,9 @@ fn remove(call: &mut Call<'_>) -> Result<(), Error> {
     while call.option()?.is_some() {
         most = call.args.integer(1..=i64::MAX, "COUNT takes a whole number, at least 1")?;
     }
-    let Terms { requirements, .. } = call.terms();
+    let Terms { equality, requirements, .. } = call.terms();
     let mut document = call.edit(key)?;
-    let sought = Sought::new(&value);
+    let sought = Sought::by(equality, &value);
     let places =
         array_at(&document, &path)?.elements().enumerate().filter(|(_, element)| element.is(&sought));
     let ranges = runs(places.map(|(at, _)| at).take(usize::try_from(most).unwrap_or(usize::MAX)));

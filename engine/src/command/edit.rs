@@ -8,6 +8,7 @@ use super::document::is_another;
 use super::set::{add_all, discard_all, retain_new};
 use super::value::refuse_root;
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH, Terms};
+use crate::equality::Equality;
 use crate::host::Effect;
 use crate::json::Kind as Json;
 use crate::node::{By, Node};
@@ -112,11 +113,11 @@ impl<'a> Edit<'a> {
             Action::Add(values) => {
                 let mut values = values.clone();
                 if document.root().find(path.steps()).is_none() {
-                    retain_new(Node::Text(b"[]"), &mut values);
+                    retain_new(Node::Text(b"[]"), &mut values, Equality::Value);
                     let set = [b"[", &*values.join(&b","[..]), b"]"].concat();
                     return assign(document, path, &set, None);
                 }
-                document.index(path.steps(), By::Value, many);
+                document.index(path.steps(), By::Value(Equality::Value), many);
                 add_all(document, path, &mut values, &Terms::default())?;
                 Ok(!values.is_empty())
             }
@@ -124,7 +125,7 @@ impl<'a> Edit<'a> {
                 if document.root().find(path.steps()).is_none() {
                     return Ok(false);
                 }
-                document.index(path.steps(), By::Value, many);
+                document.index(path.steps(), By::Value(Equality::Value), many);
                 Ok(discard_all(document, path, values, &Terms::default())? > 0)
             }
         }

@@ -1,7 +1,8 @@
 //! Commands that tell about a value: LEN, TYPE, KEYS, CONTAINS, EXPECT.
 
 use super::container::length;
-use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH, STRICT, found};
+use super::{AS, Access, Arg, Call, Command, KEY, Keys, Kind, PATH, STRICT, found};
+use crate::equality::Equality;
 use crate::host::Effect;
 use crate::json::{self, Kind as Json, Sought};
 use crate::limits::Bound;
@@ -112,7 +113,7 @@ pub(super) static CONTAINS: Command = Command {
     groups: Groups::READ,
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("json", Kind::Json).optional(), STRICT],
+    args: &[KEY, PATH, Arg::new("json", Kind::Json).optional(), AS, STRICT],
     norefresh: true,
     creates: false,
     ifversion: false,
@@ -126,7 +127,7 @@ fn contains(call: &mut Call<'_>) -> Result<(), Error> {
     let value = call.args.optional_json(&CONTAINS, 0)?;
     call.end()?;
     let document = match value {
-        Some(_) => call.host.read_indexed(key, path.steps(), By::Value)?,
+        Some(_) => call.host.read_indexed(key, path.steps(), By::Value(call.terms.equality))?,
         None => call.host.read_below(key)?,
     };
     let Some((document, node)) = found(document, call.terms.strict)?
@@ -136,7 +137,7 @@ fn contains(call: &mut Call<'_>) -> Result<(), Error> {
         return Ok(());
     };
     let contains = match value {
-        Some(value) => holds(node, &value, &path)?,
+        Some(value) => holds(node, &value, &path, call.terms.equality)?,
         None => true,
     };
     let header = document.header();
@@ -145,15 +146,15 @@ fn contains(call: &mut Call<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn holds(node: Node<'_>, value: &[u8], path: &Path) -> Result<bool, Error> {
+fn holds(node: Node<'_>, value: &[u8], path: &Path, equality: Equality) -> Result<bool, Error> {
     let string = || match json::kind(value) {
         Json::String => Ok(value),
         _ => Err(Error::argument(value, "a member's name, and a text in a string, is a JSON string")),
     };
     Ok(match node.kind() {
         Json::Array => {
-            let sought = Normals::from([json::normal(value)]);
-            !node.held(By::Value, &sought).is_empty()
+            let sought = Normals::from([equality.normal(value)]);
+            !node.held(By::Value(equality), &sought).is_empty()
         }
         Json::Object => node.find(&[Step::Name(string()?.into())]).is_some(),
         Json::String => json::unquote(&node.text()).contains(&*json::unquote(string()?)),

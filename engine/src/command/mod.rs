@@ -31,6 +31,7 @@ use default::Defaults;
 use require::Requirements;
 pub use table::{Entry, TABLE, entries, find};
 
+use crate::equality::Equality;
 use crate::host::{Deadline, Done, Effect, Host, Touched};
 use crate::node::By;
 use crate::reply::Answer;
@@ -127,6 +128,15 @@ const XX: Arg = Arg::token("XX");
 const STRICT_WORD: &str = "STRICT";
 const STRICT: Arg = Arg::token(STRICT_WORD).optional();
 const DEFAULT: Arg = default::ARG;
+const AS_WORD: &str = "AS";
+const AS: Arg = Arg::new(
+    "equality",
+    Kind::Block(&[
+        Arg::token(AS_WORD),
+        Arg::new("meaning", Kind::OneOf(&[Arg::token("NUMBER"), Arg::token("TIME")])),
+    ]),
+)
+.optional();
 const REQUIRE: Arg = require::ARG;
 
 /// The options that say on which terms a command changes what is at its path.
@@ -134,6 +144,8 @@ const REQUIRE: Arg = require::ARG;
 pub(crate) struct Terms<'a> {
     /// Whether `STRICT` was given: what is not there, or a condition that is not met, is an error.
     strict: bool,
+    /// What elements are compared by: `AS`.
+    equality: Equality,
     requirements: Requirements<'a>,
 }
 
@@ -228,6 +240,10 @@ impl<'a> Call<'a> {
                 Some(args::IFVERSION) => self.expects_version = Some(Expected::parse(self.args.word()?)?),
                 Some(args::WITHVERSION) => self.reply.announce_version(),
                 Some(STRICT_WORD) => self.terms.strict = true,
+                Some(AS_WORD) => {
+                    let meanings = [("NUMBER", Equality::Number), ("TIME", Equality::Time)];
+                    self.terms.equality = self.args.choice(&meanings, "AS takes NUMBER or TIME")?;
+                }
                 Some(require::WORD) => self.terms.requirements.take(&mut self.args)?,
                 Some(default::WORD) => self.defaults.take(&mut self.args)?,
                 other => return Ok(other),

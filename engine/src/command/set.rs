@@ -6,9 +6,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::args::Values;
 use super::container::{array_at, cut_all};
-use super::{Access, Arg, Call, Command, DEFAULT, KEY, Keys, Kind, PATH, REQUIRE, STRICT, Terms};
+use super::{AS, Access, Arg, Call, Command, DEFAULT, KEY, Keys, Kind, PATH, REQUIRE, STRICT, Terms};
+use crate::equality::Equality;
 use crate::host::Effect;
-use crate::json::{self, Kind as Json};
+use crate::json::Kind as Json;
 use crate::node::{By, Edit, Node, Normals, runs};
 use crate::path::Path;
 use crate::seen::Seen;
@@ -23,7 +24,7 @@ pub(super) static ADD: Command = Command {
     groups: Groups::UPDATE.union(Groups::APPEND),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple(), STRICT, REQUIRE, DEFAULT],
+    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple(), AS, STRICT, REQUIRE, DEFAULT],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -37,10 +38,10 @@ fn add(call: &mut Call<'_>) -> Result<(), Error> {
     let mut values = call.args.values(&ADD, path.depth() + 1)?;
     call.end()?;
     let terms = call.terms();
-    let mut document = call.edit_indexed(key, &path, By::Value)?;
+    let mut document = call.edit_indexed(key, &path, By::Value(terms.equality))?;
     let set = array_at(&document, &path)?;
     if terms.strict {
-        refuse_held(set, &path, &values, b"STRICT")?;
+        refuse_held(set, &path, &values, terms.equality, b"STRICT")?;
     }
     add_all(&mut document, &path, &mut values, &terms)?;
     let header = document.header();
@@ -59,7 +60,7 @@ pub(super) fn add_all(
     terms: &Terms<'_>,
 ) -> Result<(), Error> {
     let set = array_at(document, path)?;
-    retain_new(set, values);
+    retain_new(set, values, terms.equality);
     if !values.is_empty() {
         terms.requirements.check_length(path, set, |length| length + values.len())?;
         document.edit(path.steps(), |_| Ok(((), Some(Edit::Insert { at: None, values }))))?;
@@ -72,22 +73,23 @@ pub(super) fn refuse_held(
     array: Node<'_>,
     path: &Path,
     values: &[Cow<'_, [u8]>],
+    equality: Equality,
     condition: &[u8],
 ) -> Result<(), Error> {
-    let sought: Normals<'_> = values.iter().map(|value| json::normal(value)).collect();
-    let held = array.held(By::Value, &sought);
-    match values.iter().find(|value| held.contains(&*json::normal(value))) {
+    let sought: Normals<'_> = values.iter().map(|value| equality.normal(value)).collect();
+    let held = array.held(By::Value(equality), &sought);
+    match values.iter().find(|value| held.contains(&*equality.normal(value))) {
         Some(value) => Err(Error::unmet(condition, path, "holds", value)),
         None => Ok(()),
     }
 }
 
 /// Leaves the values that are new to an array, each once.
-pub(super) fn retain_new(array: Node<'_>, values: &mut Values<'_>) {
+pub(super) fn retain_new(array: Node<'_>, values: &mut Values<'_>, equality: Equality) {
     let sought: Normals<'static> =
-        values.iter().map(|value| json::normal(value).into_owned().into()).collect();
-    let mut known = array.held(By::Value, &sought);
-    values.retain(|value| sought.get(&*json::normal(value)).is_some_and(|normal| known.insert(normal)));
+        values.iter().map(|value| equality.normal(value).into_owned().into()).collect();
+    let mut known = array.held(By::Value(equality), &sought);
+    values.retain(|value| sought.get(&*equality.normal(value)).is_some_and(|normal| known.insert(normal)));
 }
 
 pub(super) static DISCARD: Command = Command {
@@ -99,7 +101,7 @@ pub(super) static DISCARD: Command = Command {
     groups: Groups::UPDATE.union(Groups::ERASE),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple(), STRICT, REQUIRE, DEFAULT],
+    args: &[KEY, PATH, Arg::new("json", Kind::Json).multiple(), AS, STRICT, REQUIRE, DEFAULT],
     norefresh: true,
     creates: false,
     ifversion: true,
@@ -113,7 +115,7 @@ fn discard(call: &mut Call<'_>) -> Result<(), Error> {
     let values = call.args.values(&DISCARD, 0)?;
     call.end()?;
     let terms = call.terms();
-    let mut document = call.edit_indexed(key, &path, By::Value)?;
+    let mut document = call.edit_indexed(key, &path, By::Value(terms.equality))?;
     let removed = discard_all(&mut document, &path, &values, &terms)?;
     let header = document.header();
     call.removed(key, removed, header);
@@ -128,12 +130,13 @@ pub(super) fn discard_all(
     values: &[Cow<'_, [u8]>],
     terms: &Terms<'_>,
 ) -> Result<usize, Error> {
-    let sought: Normals<'_> = values.iter().map(|value| json::normal(value)).collect();
-    let places = array_at(document, path)?.places(By::Value, &sought);
+    let equality = terms.equality;
+    let sought: Normals<'_> = values.iter().map(|value| equality.normal(value)).collect();
+    let places = array_at(document, path)?.places(By::Value(equality), &sought);
     let ranges = runs(places.iter().map(|(place, _)| *place));
     if terms.strict {
         let found: HashSet<&Cow<'_, [u8]>> = places.iter().map(|(_, normal)| normal).collect();
-        if let Some(value) = values.iter().find(|value| !found.contains(&json::normal(value))) {
+        if let Some(value) = values.iter().find(|value| !found.contains(&equality.normal(value))) {
             return Err(Error::unmet(b"STRICT", path, "does not hold", value));
         }
     }
@@ -154,6 +157,7 @@ pub(super) static SETOP: Command = Command {
         Arg::new("key", Kind::Key).multiple(),
         PATH.multiple(),
         Arg::new("operation", Kind::OneOf(&[Arg::token("UNION"), Arg::token("INTER"), Arg::token("DIFF")])),
+        AS,
     ],
     norefresh: true,
     creates: false,
@@ -183,7 +187,7 @@ fn setop(call: &mut Call<'_>) -> Result<(), Error> {
     let operation = call.args.choice(&operations, "not UNION, INTER or DIFF")?;
     call.end()?;
     let bound = call.host.reply_bound();
-    let mut seen = Seen::new();
+    let mut seen = Seen::new(call.terms.equality);
     // Where the sets are: a set that is named again adds nothing but its difference from itself.
     let mut places = HashMap::new();
     let (mut round, mut touched) = (0, Vec::new());

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use proptest::prelude::*;
 
 use super::{Container, Outcome};
+use crate::equality::Equality;
 use crate::json::{self, Kind};
 use crate::limits::Bound;
 use crate::node::{By, Edit, Node, Normals, runs};
@@ -63,7 +64,11 @@ fn edit() -> impl Strategy<Value = Random> {
         2 => Just(Action::Append),
         2 => (any::<usize>(), any::<usize>()).prop_map(|(start, stop)| Action::Cut(start, stop)),
         2 => (any::<u64>(), any::<u64>()).prop_map(|(one, other)| Action::CutAll(one & other)),
-        3 => prop_oneof![3 => Just(By::Value), 1 => Just(By::Paired)].prop_map(Action::Index),
+        3 => prop_oneof![
+            3 => Just(By::Value(Equality::Value)),
+            1 => Just(By::Value(Equality::Number)),
+            1 => Just(By::Paired),
+        ].prop_map(Action::Index),
     ];
     let way = prop_oneof![
         2 => Just(Vec::new()),
@@ -130,7 +135,7 @@ fn compare(node: Node<'_>, text: &[u8]) {
 
 /// Looks up a few of the elements, and what is none of them.
 fn compare_places(node: Node<'_>, text: Node<'_>) {
-    for by in [By::Value, By::Paired] {
+    for by in [By::Value(Equality::Value), By::Value(Equality::Number), By::Paired] {
         let normals = |count| text.elements().step_by(3).filter_map(|element| by.normal(element)).take(count);
         for count in [0, 1, 4] {
             let mut sought: Normals<'_> = normals(count).collect();
@@ -214,7 +219,7 @@ proptest! {
             // Of few values there are many of each.
             let value = [Cow::Owned((next() % if seed % 2 == 0 { 2 } else { 100 }).to_string().into_bytes())];
             if next() % 40 == 0 {
-                document.index(&[], By::Value, false);
+                document.index(&[], By::Value(Equality::Value), false);
             }
             let name = Name::from_slice(format!("\"{}\"", next() % 1000).as_bytes());
             let (way, edit) = match (grows, named) {

@@ -11,6 +11,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::{Kind, kind, skip, unescape};
+use crate::equality::Equality;
 
 /// Text that equal values share and others do not.
 pub(crate) fn normal(text: &[u8]) -> Cow<'_, [u8]> {
@@ -172,20 +173,26 @@ fn push_normal(text: &[u8], at: usize, out: &mut Vec<u8>) -> usize {
 pub(crate) struct Sought<'a> {
     text: &'a [u8],
     kind: Kind,
+    equality: Equality,
     /// Made when it is first needed.
     normal: OnceCell<Cow<'a, [u8]>>,
 }
 
 impl<'a> Sought<'a> {
     pub(crate) fn new(text: &'a [u8]) -> Self {
-        Self { text, kind: kind(text), normal: OnceCell::new() }
+        Self::by(Equality::Value, text)
+    }
+
+    pub(crate) fn by(equality: Equality, text: &'a [u8]) -> Self {
+        Self { text, kind: kind(text), equality, normal: OnceCell::new() }
     }
 
     /// Whether it is equal to another value.
     pub(crate) fn is(&self, other: &[u8]) -> bool {
         // Most values differ or agree at first sight.
         other == self.text
-            || self.could_be(kind(other)) && normal(other) == *self.normal.get_or_init(|| normal(self.text))
+            || self.could_be(kind(other))
+                && self.equality.normal(other) == *self.normal.get_or_init(|| self.equality.normal(self.text))
     }
 
     pub(crate) fn text(&self) -> &'a [u8] {
@@ -195,9 +202,10 @@ impl<'a> Sought<'a> {
     /// Whether a value of this type but of another text can be equal to it.
     fn could_be(&self, other: Kind) -> bool {
         let is_number = |kind| matches!(kind, Kind::Integer | Kind::Number);
+        let has_meaning = |kind| kind == Kind::String && self.equality != Equality::Value || is_number(kind);
         match self.kind {
             Kind::Array | Kind::Object => other == self.kind,
-            kind => is_number(kind) && is_number(other),
+            kind => has_meaning(kind) && has_meaning(other),
         }
     }
 }
