@@ -462,7 +462,9 @@ proptest! {
             let words = words(edit);
             let words: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
             if let Ok((_, changes)) = mirror.apply(&words) {
-                changes.iter().for_each(|change| follow(&mut follower, change));
+                for change in &changes {
+                    follow(&mut follower, change);
+                }
             } else {
                 prop_assert_eq!(before, mirror.text());
             }

@@ -153,6 +153,7 @@ pub(crate) struct Terms<'a> {
 ///
 /// A command takes its arguments, checks everything, changes documents, says what it touched, and replies
 /// last: after the first change nothing may fail.
+#[expect(clippy::struct_excessive_bools, reason = "what is asked for and what happens is independent")]
 pub struct Call<'a> {
     entry: Entry,
     pub(crate) args: Args<'a>,
