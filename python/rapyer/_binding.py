@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias
 
 from pydantic import BaseModel, RootModel
 
@@ -19,13 +19,15 @@ from rapyer.errors import DetachedValueError
 from rapyer.query import expression
 
 if TYPE_CHECKING:
-    from rapyer.base import AtomicRedisModel
+    from rapyer._connection import Route
+    from rapyer.config import RedisConfig
     from rapyer.fields import RapyerKey
 
 __all__ = [
     "Holder",
     "Location",
     "Place",
+    "Root",
     "Segment",
     "bind",
     "binds",
@@ -43,10 +45,32 @@ Segment: TypeAlias = str | int
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+class Root(Protocol):
+    """A model that is a document of its own."""
+
+    __dict__: dict[str, Any]
+    __pydantic_extra__: dict[str, Any] | None
+    __pydantic_fields_set__: set[str]
+
+    Meta: ClassVar["RedisConfig"]
+
+    @property
+    def key(self) -> "RapyerKey": ...
+    @classmethod
+    def class_key_initials(cls) -> str: ...
+    @classmethod
+    def _rapyer_codec(cls) -> Codec: ...
+    @classmethod
+    def _rapyer_route(cls) -> "Route": ...
+    # A `State`; what a model knows of its document builds on where its values are.
+    def _rapyer_state(self) -> Any: ...
+    def _rapyer_follow(self, new: Any) -> bool: ...
+
+
 class Location(NamedTuple):
     """A place in a document that exists now."""
 
-    root: "AtomicRedisModel"
+    root: Root
     segments: tuple[Segment, ...]
     key: "RapyerKey"
     """The key of the document."""

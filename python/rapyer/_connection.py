@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
+from rapyer._native import commands
 from rapyer._native import packed as as_bytes
 from rapyer._policy import Policy
 from rapyer._transport import Reply, ReplyError, Session, Transport, Words
@@ -51,6 +52,7 @@ class Route(NamedTuple):
 
 
 _SCHEMES = ("redis", "rediss", "unix")
+_FAMILIES = frozenset(row["name"] for row in commands() if row["subcommand"])
 
 # One transport for each source and timeout, so that models with the same URL or client share round trips.
 _by_url: dict[tuple[str, float | None], Transport] = {}
@@ -236,7 +238,7 @@ def _failure(error: ReplyError, words: tuple[Word, ...], address: str) -> Rapyer
             f"the server at {address} is a node of a cluster and sends {words[0]!r} elsewhere ({text}): give "
             "init_rapyer(redis=...) a client of the cluster, redis.asyncio.RedisCluster.from_url(...)"
         )
-    return command_error(text, " ".join(map(str, words[: 3 if words[0] == "MODEL.TTL" else 2])))
+    return command_error(text, " ".join(map(str, words[: 3 if words[0] in _FAMILIES else 2])))
 
 
 def _is_unknown_command(error: ReplyError) -> bool:

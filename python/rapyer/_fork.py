@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
 
 from rapyer import _commands as commands
-from rapyer._binding import merged, path_text
+from rapyer._binding import Root, merged, path_text
 from rapyer._native import CommandError, Document
-from rapyer._state import Edit, Root, State, edits, load, members_of, rebased, show, state_of, take_over
+from rapyer._state import Edit, State, edits, load, members_of, rebased, show, state_of, take_over
 from rapyer._words import Command
 from rapyer.errors import CantSerializeRedisValueError, command_error
 

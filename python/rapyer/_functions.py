@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 from rapyer._lock import LEASE, Lock
 from rapyer._many import delete_all
+from rapyer._registry import all_models, model_of
 from rapyer._transaction import current, transaction
-from rapyer.base import AtomicRedisModel, all_models, model_of
+from rapyer.base import AtomicRedisModel
 from rapyer.errors import (
     KeyNotFound,
     MissingParameterError,

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeAlias
 
+from rapyer import _commands as commands
+from rapyer._words import Command
 from rapyer.actions import ActionGroup
 from rapyer.errors import UnsupportedArgumentTypeError, UnsupportedArgumentValueError
 
@@ -38,7 +40,7 @@ class Policy:
     """The policy of one key prefix: the command that sets it."""
 
     prefix: str
-    command: tuple[str | int, ...]
+    command: Command
 
     @classmethod
     def of(
@@ -50,23 +52,24 @@ class Policy:
         read_touch_pct: int,
     ) -> "Policy":
         """What a model's settings mean on the server."""
-        command: list[str | int] = ["MODEL.POLICY", "SET", prefix, "TTL"]
         cap = None if absolute_ttl is None else milliseconds(absolute_ttl, "absolute_ttl")
         if ttl is None:
             # A cap alone is a fixed lifetime: nothing there to refresh.
-            return cls(prefix, (*command, "NONE" if cap is None else cap))
+            return cls(prefix, commands.policy_set(prefix, ttl="NONE" if cap is None else cap))
         window = milliseconds(ttl, "ttl")
-        command += [window, "REFRESH", _groups(refresh_ttl)]
-        if cap is not None:
-            if cap < window:
-                raise UnsupportedArgumentValueError(
-                    f"absolute_ttl for {prefix!r} is {absolute_ttl!r}, shorter than its ttl {ttl!r}: "
-                    "give a cap that is at least as long"
-                )
-            command += ["ABSOLUTE", cap]
-        if read_touch_pct != 100:
-            command += ["READ-TOUCH-PCT", read_touch_pct]
-        return cls(prefix, tuple(command))
+        if cap is not None and cap < window:
+            raise UnsupportedArgumentValueError(
+                f"absolute_ttl for {prefix!r} is {absolute_ttl!r}, shorter than its ttl {ttl!r}: "
+                "give a cap that is at least as long"
+            )
+        command = commands.policy_set(
+            prefix,
+            ttl=window,
+            refresh=_groups(refresh_ttl),
+            absolute=cap,
+            read_touch_pct=None if read_touch_pct == 100 else read_touch_pct,
+        )
+        return cls(prefix, command)
 
     def __str__(self) -> str:
         return " ".join(str(word) for word in self.command)

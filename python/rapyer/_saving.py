@@ -3,9 +3,10 @@
 from typing import Final, cast
 
 from rapyer import _commands as commands
+from rapyer._binding import Root
 from rapyer._connection import execute
 from rapyer._native import CommandError as EngineError
-from rapyer._state import Root, edits, rebase, rebased, state_of
+from rapyer._state import edits, rebase, rebased, state_of
 from rapyer.errors import KeyNotFound, PathNotFoundError, StaleModelError, WrongValueTypeError
 
 __all__ = ["save"]

@@ -15,21 +15,18 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
 from rapyer import _commands as commands
-from rapyer._binding import Segment, merged, path_text
+from rapyer._binding import Root, Segment, merged, path_text
 from rapyer._codec import Codec
 from rapyer._native import CommandError, Document, elements
 from rapyer.errors import CorruptedModelError
 
 if TYPE_CHECKING:
-    from rapyer._connection import Route
     from rapyer._native import Change
     from rapyer._words import Command
-    from rapyer.fields import RapyerKey
 
 __all__ = [
     "Edit",
     "Moved",
-    "Root",
     "Spliced",
     "State",
     "apply",
@@ -60,23 +57,6 @@ class Moved(Protocol):
     def move(self) -> None:
         """Follows the base, which is another one now."""
         ...
-
-
-class Root(Protocol):
-    """A model that is a document of its own."""
-
-    __dict__: dict[str, Any]
-    __pydantic_extra__: dict[str, Any] | None
-    __pydantic_fields_set__: set[str]
-
-    @property
-    def key(self) -> "RapyerKey": ...
-    @classmethod
-    def _rapyer_codec(cls) -> Codec: ...
-    @classmethod
-    def _rapyer_route(cls) -> "Route": ...
-    def _rapyer_state(self) -> "State": ...
-    def _rapyer_follow(self, new: Any) -> bool: ...
 
 
 class State:
@@ -115,7 +95,7 @@ class State:
 
 def state_of(root: Root, key: str | None = None) -> State:
     """The state of a model, whose key may be given. What it knows of another key than its own is nothing."""
-    state = root._rapyer_state()
+    state: State = root._rapyer_state()
     if state.key is not None and state.key != (key or root.key):
         state.know(key or root.key, None)
     return state

@@ -13,11 +13,11 @@ from contextvars import ContextVar
 from typing import Any, Final, TypeVar, cast
 
 from rapyer import _commands as commands
-from rapyer._binding import Location, path_text
+from rapyer._binding import Location, Root, path_text
 from rapyer._connection import Route, execute, packed
 from rapyer._fork import Fork
 from rapyer._native import Engine
-from rapyer._state import Root, follow, state_of, take_over
+from rapyer._state import follow, state_of, take_over
 from rapyer._transport import Reply
 from rapyer._words import Command
 from rapyer.errors import (

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, timezone
 from functools import partial, reduce
@@ -22,6 +22,7 @@ from rapyer._lock import LEASE, Lock
 from rapyer._many import delete_all, delete_matching, find, insert, load_many, pages
 from rapyer._metaclass import AtomicMetaclass
 from rapyer._policy import Ttl, milliseconds
+from rapyer._registry import holds_models, model_of
 from rapyer._saving import save
 from rapyer._state import State, learn, load, members_of, rebase, state_of
 from rapyer._transaction import Transaction, current, in_transaction, operate, read, taking_part, transaction
@@ -46,7 +47,7 @@ from rapyer.result import DeleteResult, Found, GetOrCreateResult, GetOrCreateSta
 from rapyer.types import RedisDict, RedisList, RedisSet
 from rapyer.types._atomic import record_assignment
 
-__all__ = ["AtomicRedisModel", "all_models", "model_of"]
+__all__ = ["AtomicRedisModel"]
 
 _M = TypeVar("_M")
 
@@ -732,6 +733,8 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return bool(self.__dict__ == other.__dict__ and self.__pydantic_extra__ == other.__pydantic_extra__)
 
 
+holds_models(AtomicRedisModel)
+
 # The slots themselves: asking a model for one that is unset would go through pydantic's `__getattr__`.
 _saved_slot: Final[Any] = AtomicRedisModel.__dict__["_rapyer_saved"]
 _place_slot: Final[Any] = AtomicRedisModel.__dict__["_rapyer_place"]
@@ -752,33 +755,6 @@ def _place(model: AtomicRedisModel) -> tuple[Holder, Any] | None:
         return cast("tuple[Holder, Any]", _place_slot.__get__(model))
     except AttributeError:
         return None
-
-
-def all_models(base: type[AtomicRedisModel] = AtomicRedisModel) -> Iterator[type[AtomicRedisModel]]:
-    """Every model that is defined, in no order that means something."""
-    for model in base.__subclasses__():
-        if plain_class(model) is model:
-            yield model
-            yield from all_models(model)
-
-
-def model_of(
-    key: str, expected: type[AtomicRedisModel] | tuple[type[AtomicRedisModel], ...] = ()
-) -> type[AtomicRedisModel] | None:
-    """The model whose prefix a key has, and the longest such prefix.
-
-    Several models of one name share it: then that is one of `expected`, else the last one defined.
-    """
-    fitting = [model for model in all_models() if key.startswith(f"{model.class_key_initials()}:")]
-    return max(
-        fitting,
-        key=lambda model: (
-            len(model.class_key_initials()),
-            issubclass(model, expected),
-            fitting.index(model),
-        ),
-        default=None,
-    )
 
 
 @binds(BaseModel)

@@ -4,18 +4,16 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from pydantic import BaseModel
 from typing_extensions import NamedTuple
 
 from rapyer.errors import FoundError
 
-if TYPE_CHECKING:
-    from rapyer.base import AtomicRedisModel
-
 __all__ = ["DeleteResult", "Found", "GetOrCreateResult", "GetOrCreateStatus", "RapyerDeleteResult"]
 
-_M = TypeVar("_M", bound="AtomicRedisModel")
+_M = TypeVar("_M", bound=BaseModel)
 
 
 class GetOrCreateStatus(str, Enum):
@@ -56,7 +54,7 @@ class DeleteResult:
 class RapyerDeleteResult(DeleteResult):
     """How many documents there were to delete, of all models and of each."""
 
-    by_model: "Mapping[type[AtomicRedisModel], int]" = field(default_factory=dict)
+    by_model: Mapping[type[Any], int] = field(default_factory=dict)
 
 
 class Found(list[_M]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -243,3 +244,13 @@ def test_every_form_of_an_option_has_a_parameter(
     assert str(parameter) == signature
     assert parameter.is_keyword
     assert parameter.words == words
+
+
+def test_only_the_builders_name_commands() -> None:
+    package = MODULE.parent
+    named = [
+        str(path.relative_to(package))
+        for path in sorted(package.rglob("*.py"))
+        if path.name != "_commands.py" and re.search(r"""["']MODEL\.""", path.read_text(encoding="utf-8"))
+    ]
+    assert named == []

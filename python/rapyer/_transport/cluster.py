@@ -19,12 +19,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 
-from rapyer._native import commands
+from rapyer import _commands as commands
 from rapyer._policy import Policy
 from rapyer._transport import Exchange, Reply, ReplyError, Session, Words
 from rapyer._transport.limits import NETWORK_ERRORS, Limits, first_answer, pauses, within
 from rapyer._transport.loops import PerLoop, Shared
 from rapyer._transport.server import ServerTransport
+from rapyer._words import Command
 from rapyer.errors import (
     NotAppliedError,
     RapyerConnectionError,
@@ -82,7 +83,7 @@ class ClusterTransport:
             ),
             return_exceptions=True,
         )
-        if (failure := failure_of_parts(outcomes, changes=name == b"MODEL.DEL")) is not None:
+        if (failure := failure_of_parts(outcomes, changes=name == _DELETES)) is not None:
             raise failure
         return _JOINS[name](parts, cast("list[Reply]", outcomes))
 
@@ -243,24 +244,18 @@ class _Asking:
 
 # -- the keys of a command
 
-_KEYS: Final = {row["name"].encode(): row["keys"] for row in commands()}
-_SUBCOMMANDS: Final = {row["name"].encode() for row in commands() if row["subcommand"]}
-
 
 def _keys(words: Words) -> Words:
     """The keys among a command's words. Of the server's own commands, those on one key are known."""
-    kind = _KEYS.get(words[0], "first")
-    if kind == "all":
-        return words[1:]
-    if kind == "from-to":
-        return words[1:3]
-    if kind == "counted":
-        return words[2 : 2 + int(words[1])]
-    if kind == "first":
-        return words[2:3] if words[0] in _SUBCOMMANDS else words[1:2]
-    raise UnsupportedArgumentValueError(
-        f"{words[0].decode()} has no key that says where in a cluster it goes"
-    )
+    try:
+        keys = commands.keys_of(words)
+    except KeyError:
+        return words[1:2]
+    if not keys:
+        raise UnsupportedArgumentValueError(
+            f"{words[0].decode()} has no key that says where in a cluster it goes"
+        )
+    return keys
 
 
 def _crossing(words: Words, keys: Words) -> UnsupportedArgumentValueError:
@@ -284,8 +279,13 @@ def _total(_: list[list[int]], replies: list[Reply]) -> Reply:
     return sum(cast("list[int]", replies))
 
 
+def _name(words: Command) -> bytes:
+    return str(words[0]).encode()
+
+
+_DELETES: Final = _name(commands.del_(""))
 _JOINS: Final[dict[bytes, Callable[[list[list[int]], list[Reply]], Reply]]] = {
-    b"MODEL.MGET": _in_order,
-    b"MODEL.MGET_RO": _in_order,
-    b"MODEL.DEL": _total,
+    _name(commands.mget("")): _in_order,
+    _name(commands.mget_ro("")): _in_order,
+    _DELETES: _total,
 }

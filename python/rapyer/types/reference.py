@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union, cast, get_args, get_origin
 
+from pydantic import BaseModel
 from pydantic_core import PydanticCustomError, core_schema
 
+from rapyer._registry import model_of
 from rapyer.errors import KeyNotFound, NotResolvedError, UnsupportedArgumentTypeError
 from rapyer.fields import RapyerKey
 from rapyer.types._described import Described
@@ -12,11 +14,9 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
-    from rapyer.base import AtomicRedisModel
-
 __all__ = ["ForeignKey", "Reference"]
 
-_M = TypeVar("_M", bound="AtomicRedisModel")
+_M = TypeVar("_M", bound=BaseModel)
 
 
 class Reference(Generic[_M], Described["_M | str | Reference[_M]", str]):
@@ -40,7 +40,9 @@ class Reference(Generic[_M], Described["_M | str | Reference[_M]", str]):
     @property
     def target_key(self) -> RapyerKey:
         """The key of the document."""
-        return RapyerKey(self._key) if self._value is None or self._key is not None else self._value.key
+        if self._key is not None or self._value is None:
+            return RapyerKey(self._key)
+        return cast("RapyerKey", cast("Any", self._value).key)
 
     @property
     def is_resolved(self) -> bool:
@@ -57,7 +59,7 @@ class Reference(Generic[_M], Described["_M | str | Reference[_M]", str]):
     async def afetch(self) -> _M:
         """The model, loaded when it is not at hand. Raises `KeyNotFound` where there is none."""
         if self._value is None:
-            model = _model_of(self.target_key, self._targets)
+            model: Any = model_of(self.target_key, self._targets)
             if model is None or not issubclass(model, self._targets or model):
                 names = _names(self._targets) or "a model that is defined"
                 raise KeyNotFound(f"{self.target_key!r} is no key of {names}")
@@ -124,7 +126,7 @@ def _is_union(annotation: Any) -> bool:
     return get_origin(annotation) is Union or type(annotation).__name__ == "UnionType"
 
 
-def _restored(key: str, targets: "tuple[type[AtomicRedisModel], ...]") -> "Reference[Any]":
+def _restored(key: str, targets: "tuple[type[BaseModel], ...]") -> "Reference[Any]":
     return Reference(key, targets=targets)
 
 
@@ -144,7 +146,7 @@ def _checked(value: Any, targets: "tuple[type[Any], ...]", *, from_text: bool) -
     else:
         raise UnsupportedArgumentTypeError(f"a reference takes a model or its key, not {value!r}")
     model = (
-        type(reference._value) if reference._value is not None else _model_of(reference.target_key, targets)
+        type(reference._value) if reference._value is not None else model_of(reference.target_key, targets)
     )
     if model is not None and targets and not issubclass(model, targets):
         raise PydanticCustomError(
@@ -155,15 +157,8 @@ def _checked(value: Any, targets: "tuple[type[Any], ...]", *, from_text: bool) -
     return reference
 
 
-def _model_of(key: str, targets: "tuple[type[Any], ...]") -> "type[AtomicRedisModel] | None":
-    # Models have fields of this type: at import they come after it.
-    from rapyer.base import model_of
-
-    return model_of(key, targets)
-
-
 def _full_key(text: str, targets: "tuple[type[Any], ...]") -> str:
-    if not targets or _model_of(text, targets) is not None:
+    if not targets or model_of(text, targets) is not None:
         return text
     target, *others = targets
     if others:
