@@ -120,6 +120,10 @@ class Holder(Protocol):
         """What writes and reads the value under this key."""
         ...
 
+    def _rapyer_is_plain(self) -> bool:
+        """Whether it is in a copy of a nested model, which is in no document."""
+        ...
+
 
 Place: TypeAlias = tuple[Holder, Any]
 """The holder of a value and its key there; the key of a list's element is None."""

@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from typing_extensions import Self
 
 from rapyer import _commands as commands
-from rapyer._binding import Holder, Location, binds, field, is_place, merged, path_text
+from rapyer._binding import Holder, Location, Place, binds, field, is_place, merged, path_text
 from rapyer._codec import Codec, plain_class
 from rapyer._connection import Route, execute
 from rapyer._lock import LEASE, Lock
@@ -151,7 +151,8 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
     def is_inner_model(self) -> bool:
         """Whether it is part of another model's document."""
-        return _place(self) is not None
+        place = _place(self)
+        return place is not None and place is not _COPIED
 
     @property
     def failed_fields(self) -> frozenset[str]:
@@ -661,6 +662,10 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     def _rapyer_child_codec(self, key: str) -> Codec:
         return self._rapyer_codec().field(key)
 
+    def _rapyer_is_plain(self) -> bool:
+        place = _place(self)
+        return place is not None and place[0]._rapyer_is_plain()
+
     def _rapyer_follow(self, new: Any) -> bool:
         if not isinstance(new, BaseModel) or plain_class(type(new)) is not plain_class(type(self)):
             return False
@@ -677,7 +682,12 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             # `model.tags += [...]` ends in assigning the list to itself: it stays the same object.
             if kind in _CONTAINERS and self.__dict__.get(name) is value:
                 return
-            if in_transaction() and current() is not None and self._is_stored_field(name):
+            if (
+                in_transaction()
+                and current() is not None
+                and self._is_stored_field(name)
+                and not self._rapyer_is_plain()
+            ):
                 self._record_assignment(name, value)
             else:
                 super().__setattr__(name, value)
@@ -702,21 +712,28 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
     # -- copies, pickles, equality
 
+    # That of a document knows what it knows; that of a nested model is a plain value.
+
     def __copy__(self) -> Self:
-        return _with_state_of(self, super().__copy__())
+        return _like(self, super().__copy__())
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        return _with_state_of(self, super().__deepcopy__(memo))
+        return _like(self, super().__deepcopy__(memo))
 
     def __getstate__(self) -> dict[Any, Any]:
-        state = self._rapyer_state()
-        text = None if state.base is None else state.base.text()
-        return {**super().__getstate__(), "__rapyer__": (state.pk, state.key, text)}
+        known = None
+        if _place(self) is None:
+            state = self._rapyer_state()
+            known = (state.pk, state.key, None if state.base is None else state.base.text())
+        return {**super().__getstate__(), "__rapyer__": known}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         known = state.pop("__rapyer__")
         super().__setstate__(state)
-        _save_slot(self, State(*known))
+        if known is None:
+            _place_slot.__set__(self, _COPIED)
+        else:
+            _save_slot(self, State(*known))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         plain = plain_class(type(self))
@@ -741,18 +758,41 @@ _place_slot: Final[Any] = AtomicRedisModel.__dict__["_rapyer_place"]
 _save_slot: Final = _saved_slot.__set__
 
 
+class _Nowhere:
+    """Holds copies of nested models: assigned, they become part of a document, and never one of their own."""
+
+    def _rapyer_locate_child(self, child: Any, key: Any) -> Location:
+        name = plain_class(type(child)).__name__
+        raise DetachedValueError(
+            f"this {name} is a copy of one that is part of a document, and has none itself: assign it to a "
+            f"field of a stored model, or make a document of its values, {name}(**copy.model_dump())"
+        )
+
+    def _rapyer_child_codec(self, key: Any) -> Codec:
+        raise NotImplementedError("a value without a document is in no codec's care")
+
+    def _rapyer_is_plain(self) -> bool:
+        return True
+
+
+_COPIED: Final[Place] = (_Nowhere(), None)
+
+
 def _is_own_name(model: type[BaseModel], name: str) -> bool:
     return any(name in vars(base) for base in model.__mro__ if base.__module__ == __name__)
 
 
-def _with_state_of(model: AtomicRedisModel, copy: _M) -> _M:
-    _save_slot(copy, model._rapyer_state().copy())
+def _like(model: AtomicRedisModel, copy: _M) -> _M:
+    if _place(model) is None:
+        _save_slot(copy, model._rapyer_state().copy())
+    else:
+        _place_slot.__set__(copy, _COPIED)
     return copy
 
 
-def _place(model: AtomicRedisModel) -> tuple[Holder, Any] | None:
+def _place(model: AtomicRedisModel) -> Place | None:
     try:
-        return cast("tuple[Holder, Any]", _place_slot.__get__(model))
+        return cast("Place", _place_slot.__get__(model))
     except AttributeError:
         return None
 
@@ -768,7 +808,7 @@ def _bind_model(value: BaseModel, holder: Holder, key: Any) -> AtomicRedisModel:
             object.__setattr__(bound, slot, getattr(value, slot))
     elif is_place(_place(value), holder, key):
         return value
-    elif _place(value) is None and value._rapyer_state().base is None:
+    elif _place(value) is _COPIED or (_place(value) is None and value._rapyer_state().base is None):
         bound = value
     else:
         # It is a document of its own, or part of another model: what is in here is another one.

@@ -231,6 +231,65 @@ async def test_copies_and_pickles_are_the_same_document_with_values_of_their_own
         await shape.aload()
 
 
+class Address(AtomicRedisModel):
+    city: str = ""
+    lines: list[str] = []
+
+
+class Office(AtomicRedisModel):
+    address: Address = Address()
+    center: Point = Point()
+    branches: list[Address] = []
+
+
+_COPIES: list[Callable[[Any], Any]] = [
+    copy.copy,
+    copy.deepcopy,
+    lambda model: model.model_copy(),
+    lambda model: model.model_copy(deep=True),
+    lambda model: pickle.loads(pickle.dumps(model)),
+    lambda model: copy.copy(copy.copy(model)),
+    lambda model: pickle.loads(pickle.dumps(copy.copy(model))),
+]
+
+
+@pytest.mark.parametrize("copied", _COPIES)
+async def test_a_copy_of_a_nested_model_becomes_no_document_of_its_own(
+    on_host: Host, copied: Callable[[Any], Any]
+) -> None:
+    office: Any = await Office(address=Address(city="a"), branches=[Address(city="b")]).asave()
+    for nested in (office.address, office.branches[0]):
+        twin = copied(nested)
+        assert twin == nested
+        assert not twin.is_inner_model()
+        for refused in (twin.asave, twin.aload, twin.adelete, twin.city.asave, twin.lines.alen):
+            with pytest.raises(DetachedValueError):
+                await refused()
+        with pytest.raises(DetachedValueError, match="copy"):
+            await Address.ainsert(twin)
+        async with office.apipeline():
+            # A plain value has nothing to record.
+            twin.city = "c"
+            twin.lines.append("d")
+        assert (twin.city, twin.lines) == ("c", ["d"])
+    assert await on_host.call("DBSIZE") == 1
+
+    office.address = twin
+    assert office.address is twin
+    await office.address.lines.aappend("e")
+    assert (await Office.aget(office.key)).address.lines == ["e"]
+    await office.asave()
+    assert (await Office.aget(office.key)).address == Address(city="c", lines=["d", "e"])
+
+
+async def test_a_copy_of_a_nested_plain_model_becomes_no_document_either(on_host: Host) -> None:
+    office: Any = await Office(center=Point(x=1)).asave()
+    for twin_of in _COPIES[:4]:
+        with pytest.raises(DetachedValueError, match=r"Point\(\*\*copy.model_dump\(\)\)"):
+            await twin_of(office.center).asave()
+    assert await on_host.call("DBSIZE") == 1
+
+
 def test_copies_of_values_are_plain() -> None:
     shape: Any = Shape(name="a", points=[Point()], named={"a": Point()})
     for value, plain in ((shape.name, str), (shape.size, int), (shape.points, list), (shape.named, dict)):

@@ -57,10 +57,14 @@ class Atomic:
 
     def _recording(self) -> Transaction | None:
         """The transaction that a change of this value belongs to; called before it changes."""
-        if self._rapyer_place is None:
-            return None
         transaction = current()
-        return transaction if transaction is not None and transaction.changes(self._locate()) else None
+        if transaction is None or self._rapyer_is_plain():
+            return None
+        return transaction if transaction.changes(self._locate()) else None
+
+    def _rapyer_is_plain(self) -> bool:
+        place = self._rapyer_place
+        return place is None or place[0]._rapyer_is_plain()
 
     def _record(self, transaction: Transaction, operation: Operation) -> None:
         """Records what was done to this value already."""
