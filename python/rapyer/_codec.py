@@ -28,7 +28,7 @@ from pydantic_core import (
 from rapyer._pickle import pickled
 from rapyer.errors import CantSerializeRedisValueError
 
-__all__ = ["SAFE_LOAD", "Codec", "plain_class"]
+__all__ = ["SAFE_LOAD", "Codec", "field_validator", "plain_class"]
 
 _log: Final = logging.getLogger("rapyer")
 
@@ -380,6 +380,27 @@ def _takes_extra(leaf: _Schema) -> bool:
 def plain_class(kind: type) -> type:
     """The class a value was declared with: of a nested model, the one its generated class was made from."""
     return cast("type", kind.__dict__.get("__rapyer_plain__", kind))
+
+
+def field_validator(model: type[BaseModel]) -> SchemaValidator:
+    """What validates assignments to single fields, without the validators of the model."""
+    source = cast("_Schema", model.__pydantic_core_schema__)
+    definitions = source.get("definitions", [])
+    by_ref = {definition["ref"]: definition for definition in definitions}
+    schema = _unwrapped(source["schema"] if definitions else source, by_ref)
+    schema = {**schema, "schema": _unwrapped(schema["schema"], by_ref)}
+    # The model itself may be among the definitions under its reference.
+    schema.pop("ref", None)
+    if definitions:
+        schema = {"type": "definitions", "schema": schema, "definitions": definitions}
+    return SchemaValidator(cast("CoreSchema", schema), _use_prebuilt=False)
+
+
+def _unwrapped(schema: _Schema, definitions: dict[str, _Schema]) -> _Schema:
+    """What the functions around a schema are given."""
+    while schema["type"] == "definition-ref" or schema["type"].startswith("function-"):
+        schema = definitions[schema["schema_ref"]] if "schema_ref" in schema else schema["schema"]
+    return schema
 
 
 def _for_storage(schema: _Schema, config: _Schema, pickles: _Pickles | None) -> _Schema:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, timezone
 from functools import partial, reduce
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import from_json
+from pydantic_core import SchemaValidator, from_json
 from typing_extensions import Self
 
 from rapyer import _commands as commands
-from rapyer._binding import Holder, Location, Place, binds, field, is_place, merged, path_text
-from rapyer._codec import Codec, plain_class
+from rapyer._binding import Holder, Location, Place, binds, field, is_place, merged, path_text, unbound
+from rapyer._codec import Codec, field_validator, plain_class
 from rapyer._connection import Route, execute
 from rapyer._lock import LEASE, Lock
 from rapyer._many import delete_all, delete_matching, find, insert, load_many, pages
@@ -73,6 +73,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
     _rapyer_kept: ClassVar[bool] = True
     __rapyer_codec__: ClassVar[Codec]
+    __rapyer_fields__: ClassVar[SchemaValidator | None]
     __rapyer_key_field__: ClassVar[str | None]
 
     @classmethod
@@ -86,6 +87,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 "rename the field"
             )
         cls.__rapyer_codec__ = Codec.of_model(plain_class(cls), lambda: cls.Meta.pickle_fallback)
+        cls.__rapyer_fields__ = None
         cls.__rapyer_key_field__ = None
         for name, info in cls.model_fields.items():
             if any(map(is_key_mark, info.metadata)):
@@ -358,19 +360,21 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
     @acts(ActionGroup.UPDATE)
     async def aupdate(self, **values: Any) -> None:
-        """Sets fields here and on the server, all or none; what else changed here stays unsaved."""
+        """Sets fields here and on the server, all or none; what else changed here stays unsaved.
+
+        The model's validators see all the values together, and what they change besides is sent as well.
+        """
         location = self._rapyer_locate()
-        changed = self._updated(values)
         if not values:
             return
+        changed = self._updated(values)
         if (transaction := taking_part(location.root)) is not None:
             transaction.enlist(location.root, known=True)
-            for name, value in values.items():
-                setattr(self, name, value)
+            self._take_values(changed, values)
             return
         codec, known = self._rapyer_codec(), dict[bytes, Any]()
         assignments: list[tuple[str, bytes]] = []
-        for name in values:
+        for name in self._names_updated(changed, values):
             value = members_of(changed, name)[name]
             text = codec.member(name).dump(value)
             known[text] = value
@@ -378,17 +382,43 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         await operate(location, commands.update(location.key, *assignments), known=known)
 
     def update(self, **values: Any) -> None:
-        """Sets fields, all or none, as assignments do: here, until the model is saved."""
-        self._updated(values)
-        for name, value in values.items():
-            setattr(self, name, value)
+        """Sets fields, all or none, as assignments do, but validated together: here, until it is saved."""
+        if values:
+            self._take_values(self._updated(values), values)
 
     def _updated(self, values: Mapping[str, Any]) -> BaseModel:
-        """A copy with other values. Raises pydantic's ValidationError."""
+        """A copy with other values. Raises pydantic's ValidationError.
+
+        Validators of the model run once, with the last value: one that compares fields sees no half of it.
+        """
         changed = super().__copy__()
-        for name, value in values.items():
-            self.__pydantic_validator__.validate_assignment(changed, name, value)
+        *others, (last, value) = values.items()
+        if others:
+            of_fields = self._field_validator()
+            for name, other in others:
+                of_fields.validate_assignment(changed, name, other)
+        self.__pydantic_validator__.validate_assignment(changed, last, value)
         return changed
+
+    @classmethod
+    def _field_validator(cls) -> SchemaValidator:
+        if cls.__rapyer_fields__ is None:
+            cls.__rapyer_fields__ = field_validator(cls)
+        return cls.__rapyer_fields__
+
+    def _names_updated(self, changed: BaseModel, values: Mapping[str, Any]) -> list[str]:
+        """The fields that were given, and those that validators of the model changed besides."""
+        others = [name for name, value in changed.__dict__.items() if value is not self.__dict__.get(name)]
+        return list(dict.fromkeys([*values, *others]))
+
+    def _take_values(self, changed: BaseModel, values: Mapping[str, Any]) -> None:
+        for name in self._names_updated(changed, values):
+            valid = members_of(changed, name)[name]
+            self._assign(name, values.get(name, valid), partial(self._put_valid, name, valid))
+
+    def _put_valid(self, name: str, value: object) -> None:
+        members_of(self, name)[name] = value
+        self.__pydantic_fields_set__.add(name)
 
     def redis_dump_json(self) -> str:
         """The text of its document, as saving stores it."""
@@ -678,32 +708,35 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     if not TYPE_CHECKING:
 
         def __setattr__(self, name: str, value: Any) -> None:
-            kind = type(value)
             # `model.tags += [...]` ends in assigning the list to itself: it stays the same object.
-            if kind in _CONTAINERS and self.__dict__.get(name) is value:
+            if type(value) in _CONTAINERS and self.__dict__.get(name) is value:
                 return
-            if (
-                in_transaction()
-                and current() is not None
-                and self._is_stored_field(name)
-                and not self._rapyer_is_plain()
-            ):
-                self._record_assignment(name, value)
-            else:
-                super().__setattr__(name, value)
-                if kind in _LISTS and isinstance(held := getattr(self, name, None), RedisList):
-                    held._rapyer_moved = True
+            self._assign(name, value, partial(super().__setattr__, name, value))
+
+    def _assign(self, name: str, given: object, put: Callable[[], None]) -> None:
+        """Puts a value into a field, and records that where a transaction is to know of it."""
+        if (
+            in_transaction()
+            and current() is not None
+            and self._is_stored_field(name)
+            and not self._rapyer_is_plain()
+        ):
+            self._record_assignment(name, given, put)
+            return
+        put()
+        if type(given) in _LISTS and isinstance(held := getattr(self, name, None), RedisList):
+            held._rapyer_moved = True
 
     def _is_stored_field(self, name: str) -> bool:
         if name in type(self).model_fields:
             return True
         return self.model_config.get("extra") == "allow" and not hasattr(type(self), name)
 
-    def _record_assignment(self, name: str, value: object) -> None:
+    def _record_assignment(self, name: str, value: object, put: Callable[[], None]) -> None:
         location, transaction = self._rapyer_locate(), cast("Transaction", current())
         place = location.at(name)
         records = transaction.changes(place)
-        super().__setattr__(name, value)
+        put()
         if records:
             text = self._rapyer_codec().field(name).dump(members_of(self, name)[name])
             record_assignment(
@@ -769,7 +802,7 @@ class _Nowhere:
         )
 
     def _rapyer_child_codec(self, key: Any) -> Codec:
-        raise NotImplementedError("a value without a document is in no codec's care")
+        raise unbound(key)
 
     def _rapyer_is_plain(self) -> bool:
         return True
