@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 from pydantic import BaseModel, RootModel
 
@@ -20,7 +20,6 @@ from rapyer.query import expression
 
 if TYPE_CHECKING:
     from rapyer._connection import Route
-    from rapyer.config import RedisConfig
     from rapyer.fields import RapyerKey
 
 __all__ = [
@@ -48,11 +47,8 @@ _PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 class Root(Protocol):
     """A model that is a document of its own."""
 
-    __dict__: dict[str, Any]
     __pydantic_extra__: dict[str, Any] | None
     __pydantic_fields_set__: set[str]
-
-    Meta: ClassVar["RedisConfig"]
 
     @property
     def key(self) -> "RapyerKey": ...

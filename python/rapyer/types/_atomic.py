@@ -105,7 +105,7 @@ class Atomic:
     @property
     def Meta(self) -> RedisConfig:  # noqa: N802 - the name that models have
         """The settings of the model it is part of."""
-        return self._locate().root.Meta
+        return cast("RedisConfig", cast("Any", self._locate().root).Meta)
 
     def clone(self) -> Any:
         """A plain value equal to this one, which is part of no model."""
