@@ -1,13 +1,11 @@
 """The functions of the package: what models do, for keys and models of any class."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from rapyer._lock import LEASE, Lock
 from rapyer._many import delete_all
 from rapyer._registry import all_models, model_of
-from rapyer._transaction import current, transaction
+from rapyer._transaction import Block, current
 from rapyer.base import AtomicRedisModel
 from rapyer.errors import (
     KeyNotFound,
@@ -111,15 +109,14 @@ async def adelete_many(*models: AtomicRedisModel | str) -> RapyerDeleteResult:
     return RapyerDeleteResult(sum(deleted.values()), current() is None, deleted)
 
 
-@asynccontextmanager
-async def apipeline(ignore_redis_error: bool = False, use_existing_pipe: bool = False) -> AsyncIterator[None]:
+def apipeline(ignore_redis_error: bool = False, use_existing_pipe: bool = False) -> Block[None]:
     """A block whose changes to models are sent at its end, and applied all together or not at all.
 
     When the block fails or the server refuses what it recorded, models are what they were before they first
-    changed in it.
+    changed in it. `use_existing_pipe` joins the transaction that the block is in; otherwise it is one of its
+    own. With `ignore_redis_error` a refusal is no error.
     """
-    async with transaction(ignore_redis_error, use_existing_pipe):
-        yield
+    return Block(ignore_redis_error=ignore_redis_error, use_existing_pipe=use_existing_pipe)
 
 
 def alock_from_key(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 from rapyer import _commands as commands
 from rapyer._connection import execute, scan, slot
 from rapyer._state import state_of
-from rapyer._transaction import current, transaction
+from rapyer._transaction import Block, Transaction, current
 from rapyer._words import Command
 from rapyer.errors import KeyNotFound, StaleModelError, WrongKeyTypeError, failure_of_parts
 from rapyer.query import Condition
@@ -137,9 +137,12 @@ async def insert(models: "Sequence[tuple[AtomicRedisModel, bytes]]") -> None:
 
 
 async def _insert(models: "Sequence[tuple[AtomicRedisModel, bytes]]") -> None:
-    async with transaction(ignore_redis_error=False, use_existing_pipe=True) as batch:
+    async def create(batch: Transaction) -> None:
         for model, text in models:
             batch.create(model, text)
+
+    async with Block(create, use_existing_pipe=True):
+        pass
 
 
 async def delete_all(model: "type[AtomicRedisModel]", keys: Sequence[str]) -> int:

@@ -7,10 +7,11 @@ are what the server then held; when it was not, the models are what they were be
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncContextDecorator
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any, Final, Generic, TypeVar, cast
 
 from rapyer import _commands as commands
 from rapyer._binding import Location, Root, path_text
@@ -29,6 +30,7 @@ from rapyer.errors import (
 )
 
 __all__ = [
+    "Block",
     "Transaction",
     "current",
     "in_transaction",
@@ -36,7 +38,6 @@ __all__ = [
     "read",
     "read_several",
     "taking_part",
-    "transaction",
 ]
 
 _T = TypeVar("_T")
@@ -329,28 +330,67 @@ async def read_several(locations: Sequence[Location], words: Command) -> Reply:
     return engine.execute(packed(words))
 
 
-@asynccontextmanager
-async def transaction(ignore_redis_error: bool, use_existing_pipe: bool) -> AsyncIterator[Transaction]:
-    """The block of a transaction."""
-    outer = current()
-    if use_existing_pipe and outer is not None:
-        yield outer
-        return
-    opened = Transaction()
-    token = _open.set(opened)
-    try:
-        yield opened
-    except BaseException:
-        opened.restore()
-        raise
-    finally:
-        _open.reset(token)
-    try:
-        await _to_its_end(opened.commit())
-    except CommandError as refused:
-        if not ignore_redis_error:
+class Block(AsyncContextDecorator, Generic[_T]):
+    """A block whose changes are sent at its end; `async with` gives what `enter` does.
+
+    A class, because a generator's context manager costs several times as much for each block.
+    """
+
+    def __init__(
+        self,
+        enter: Callable[[Transaction], Awaitable[_T]] | None = None,
+        *,
+        ignore_redis_error: bool = False,
+        use_existing_pipe: bool = False,
+    ) -> None:
+        self._enter = enter
+        self._ignores = ignore_redis_error
+        self._joins = use_existing_pipe
+        self._opened: Transaction | None = None
+        self._token: Token[Transaction | None] | None = None
+
+    # As a decorator, a block for each call.
+    def _recreate_cm(self) -> "Block[_T]":
+        return Block(self._enter, ignore_redis_error=self._ignores, use_existing_pipe=self._joins)
+
+    async def __aenter__(self) -> _T:
+        if self._opened is not None:
+            raise RuntimeError("this block was entered already: call apipeline() for each block")
+        transaction = current() if self._joins else None
+        if transaction is None:
+            self._opened = transaction = Transaction()
+            self._token = _open.set(transaction)
+        if self._enter is None:
+            return cast("_T", None)
+        try:
+            return await self._enter(transaction)
+        except BaseException:
+            self._leave()
+            transaction.restore()
             raise
-        _log.warning("a transaction was refused, and ignore_redis_error says to go on: %s", refused)
+
+    def _leave(self) -> None:
+        if self._token is not None:
+            _open.reset(self._token)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        opened = self._opened
+        if opened is None:
+            # The end of the block that it joined sends everything.
+            return
+        self._opened = None
+        self._leave()
+        if kind is not None:
+            opened.restore()
+            return
+        try:
+            await _to_its_end(opened.commit())
+        except CommandError as refused:
+            if not self._ignores:
+                raise
+            _log.warning("a transaction was refused, and ignore_redis_error says to go on: %s", refused)
 
 
 async def _to_its_end(work: Coroutine[Any, Any, _T]) -> _T:

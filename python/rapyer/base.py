@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import partial, reduce
 from operator import and_
@@ -25,7 +24,7 @@ from rapyer._policy import Ttl, milliseconds
 from rapyer._registry import holds_models, model_of
 from rapyer._saving import save
 from rapyer._state import State, learn, load, members_of, rebase, state_of
-from rapyer._transaction import Transaction, current, in_transaction, operate, read, taking_part, transaction
+from rapyer._transaction import Block, Transaction, current, in_transaction, operate, read, taking_part
 from rapyer._words import Command
 from rapyer.actions import ActionGroup, acts
 from rapyer.config import RedisConfig
@@ -520,11 +519,8 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
     # -- transactions and locks
 
-    @asynccontextmanager
     @acts(ActionGroup.READ, ActionGroup.FETCH)
-    async def apipeline(
-        self, ignore_redis_error: bool = False, use_existing_pipe: bool = False
-    ) -> AsyncIterator[Self]:
+    def apipeline(self, ignore_redis_error: bool = False, use_existing_pipe: bool = False) -> Block[Self]:
         """A block whose changes to models are sent at its end, and applied all together or not at all.
 
         On entry, fields without unsaved changes are loaded anew. When the block fails or the server refuses
@@ -533,15 +529,18 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         refusal are no errors.
         """
         self._refuse_nested("apipeline")
-        async with transaction(ignore_redis_error, use_existing_pipe) as batch:
-            if not batch.holds(self):
+
+        async def enter(block: Transaction) -> Self:
+            if not block.holds(self):
                 try:
                     await self._reload()
                 except KeyNotFound:
                     if not ignore_redis_error:
                         raise
-                batch.enlist(self, known=True)
-            yield self
+                block.enlist(self, known=True)
+            return self
+
+        return Block(enter, ignore_redis_error=ignore_redis_error, use_existing_pipe=use_existing_pipe)
 
     @acts(ActionGroup.READ, ActionGroup.FETCH)
     def alock(
