@@ -1,23 +1,31 @@
-"""The package: loading a model against plain pydantic, and aget against redis-py with pydantic."""
+"""The package: loading models against plain pydantic, and operations against redis-py with pydantic."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import time
 import timeit
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from functools import partial
+from typing import Any, TypeAlias, cast
 
 import redis.asyncio
 from pydantic import BaseModel, ConfigDict
 
 from _servers import Server
 from benchmarks._ratio import Result, compare_rates
-from rapyer import AtomicRedisModel, init_rapyer, teardown_rapyer
+from rapyer import AtomicRedisModel, apipeline, init_rapyer, teardown_rapyer
+from rapyer.types import RedisInt
+
+Act: TypeAlias = Callable[[], Awaitable[object]]
+Run: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
 
 READS = 5_000
+FINDS = 50
+FOUND = 1_000
 LOADS = 100_000
 TASKS = 100
 
@@ -130,8 +138,81 @@ def reads_from(server: Server, loop: asyncio.AbstractEventLoop) -> Iterator[Resu
             lambda: run(by_tasks(plain)),
             4.0,
         )
+        yield from writes_to(client, run)
         run(client.aclose())
         run(teardown_rapyer())
+
+
+def writes_to(client: redis.asyncio.Redis, run: Run) -> Iterator[Result]:
+    """Saves, blocks, counters and finding many, against redis-py doing the same by hand."""
+
+    def rate(act: Act, times: int = READS) -> float:
+        return cast("float", run(in_sequence(act, times)))
+
+    ours = Session.model_validate_json(STORED)
+    ours.pk = "1"
+    plain = PlainSession.model_validate_json(STORED)
+    visits = itertools.count()
+
+    async def save_ours() -> None:
+        ours.visits = next(visits)
+        await ours.asave()
+
+    async def save_plain() -> None:
+        plain.visits = next(visits)
+        await client.set("plain", plain.model_dump_json(), ex=1800)
+
+    async def block_of_ours() -> None:
+        async with apipeline():
+            ours.visits += 1
+            ours.last_page = "/cart"
+            ours.note = "changed"
+
+    async def block_of_plain() -> None:
+        async with client.pipeline(transaction=True) as pipe:
+            pipe.hincrby("hash", "visits", 1)
+            pipe.hset("hash", "last_page", "/cart")
+            pipe.hset("hash", "note", "changed")
+            await pipe.execute()
+
+    async def increase_ours() -> None:
+        await cast("RedisInt", ours.visits).aincrease()
+
+    async def increase_plain() -> None:
+        await client.incr("counter")
+
+    for claim, one, other, goal in (
+        ("assign and asave in sequence against dump and SET EX", save_ours, save_plain, 1.1),
+        ("a block of three operations against MULTI with three", block_of_ours, block_of_plain, 1.0),
+        ("aincrease in sequence against INCR", increase_ours, increase_plain, 1.0),
+    ):
+        yield compare_rates(claim, partial(rate, one), partial(rate, other), goal)
+
+    keys = [f"Session:{n}" for n in range(FOUND)]
+    plain_keys = [f"plain:{n}" for n in range(FOUND)]
+    run(put_many(client, keys, plain_keys))
+
+    async def find_ours() -> None:
+        await Session.afind(*keys)
+
+    async def find_plain() -> None:
+        for text in await client.mget(plain_keys):
+            PlainSession.model_validate_json(cast("bytes", text))
+
+    yield compare_rates(
+        f"afind of {FOUND:,} keys against MGET and validation",
+        partial(rate, find_ours, FINDS),
+        partial(rate, find_plain, FINDS),
+        0.95,
+    )
+
+
+async def put_many(client: redis.asyncio.Redis, keys: list[str], plain_keys: list[str]) -> None:
+    sessions = [Session.model_validate_json(STORED) for _ in keys]
+    for key, session in zip(keys, sessions, strict=True):
+        session.pk = key.removeprefix("Session:")
+    await Session.ainsert(*sessions)
+    await client.mset(dict.fromkeys(plain_keys, STORED))
 
 
 @contextlib.contextmanager
@@ -159,11 +240,11 @@ async def prepare(server: Server) -> None:
         await client.set("plain", STORED, ex=1800)
 
 
-async def in_sequence(read: Callable[[], Awaitable[object]]) -> float:
+async def in_sequence(act: Act, times: int = READS) -> float:
     began = time.perf_counter()
-    for _ in range(READS):
-        await read()
-    return READS / (time.perf_counter() - began)
+    for _ in range(times):
+        await act()
+    return times / (time.perf_counter() - began)
 
 
 async def by_tasks(read: Callable[[], Awaitable[object]]) -> float:
