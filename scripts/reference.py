@@ -17,15 +17,22 @@ Written by `make docs` from the engine's command table; a test keeps it up to da
 Values are JSON text, member names included. A path is a singular query of RFC 9535: `$`, `$.a.b`, `$.a[0]`,
 `$.a[-1]`, `$["any key"]`. Options come last. Moments and spans of time are integer milliseconds.
 
+A path may also name an element of an array by the value of one of its members, `$.items[?@.sku=="a1"]`: the
+filter of RFC 9535 by `==` with a string, a number, true, false or null, which a member is equal to whose
+canonical text is the same (`1` is not `1.0`). It selects one element: none is a path that leads nowhere,
+several are an `AMBIGUOUS` error. Finding it costs a look at every element. Whether it is there tells what the
+document holds, so that a user who may only write the key is refused with `NOPERM`.
+
 A command refreshes a document's deadline when the policy of the key's prefix holds one of the command's
 groups; `NOREFRESH` says not to this time, and a twin whose name ends in `_RO` never does. `EXPECT-POLICY`
 creates nothing where no policy covers the key. [Lifetime](lifetime.md) says what a refresh does.
 
 A version is `<created>-<counter>`: when the document was created, and a number that every write counts up, so
 that a document created anew under the same key is at another one. `WITHVERSION` makes the reply an array of
-two, the usual one and the version afterwards, nil where there is no document. `IFVERSION` takes a version, or
-the counter of one, and refuses to work on a document that is at another: `MODEL.EXPECT key $ IFVERSION
-version` in a batch guards what other commands do, such as `MODEL.DEL`.
+two, the usual one and the version afterwards, nil where there is no document; it takes the permission to read
+the key, since it shows whether a write changed anything. `IFVERSION` takes a version, or the counter of one,
+and refuses to work on a document that is at another: `MODEL.EXPECT key $ IFVERSION version` in a batch guards
+what other commands do, such as `MODEL.DEL`.
 
 `DEFAULT path json` is for members that a document may lack, such as one of an older release: where the
 path leads nowhere and its parent is an object, the member is set to this value first, as a part of the same

@@ -243,7 +243,7 @@ impl Document {
         }
     }
 
-    /// Edits the value that `steps` lead to as `look`, which sees it, says; a change counts as a write. `bound` is
+    /// Edits the value that `steps`, without filters, lead to as `look`, which sees it, says; a change counts as a write. `bound` is
     /// how long the document's text may become; one that is longer already may shrink.
     ///
     /// What `look` answers is passed on; `None` when nothing is there to look at. On an error nothing changed.
@@ -363,14 +363,16 @@ impl Document {
     /// Readies the array at `steps` for look-ups of its elements, which then do not cost its size; a part of it at
     /// a time, all of it for `many` look-ups.
     pub(crate) fn index(&mut self, steps: &[Step], by: By, many: bool) {
+        // Without a value there, whoever looks it up says so.
+        let Ok(Some(steps)) = self.root().settle(steps) else { return };
         if let Stored::Large(large) = &mut self.stored {
-            large.value.index(steps, by, many);
+            large.value.index(&steps, by, many);
         }
     }
 
     /// Whether [`Self::index`] has something to do.
     pub(crate) fn is_unindexed(&self, steps: &[Step], by: By) -> bool {
-        matches!(self.root().find(steps), Some(Node::Large(container)) if container.is_unindexed(by))
+        matches!(self.root().find(steps), Ok(Some(Node::Large(container))) if container.is_unindexed(by))
     }
 
     fn of_chunks(header: Header, unknown: &[u8], value: Container) -> Self {

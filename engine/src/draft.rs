@@ -48,10 +48,13 @@ impl<'d> Draft<'d> {
     ) -> Result<Option<T>, Error> {
         // The edits before this one may have made it large: then each of those to come would cost its size.
         self.document.break_up();
-        let Some(journal) = self.journal.as_deref_mut() else {
-            return self.document.edit(steps, self.bound, look);
+        let Some(steps) = self.document.root().settle(steps)? else {
+            return Ok(None);
         };
-        let Some((path, _)) = self.document.root().resolve(steps) else {
+        let Some(journal) = self.journal.as_deref_mut() else {
+            return self.document.edit(&steps, self.bound, look);
+        };
+        let Some((path, _)) = self.document.root().resolve(&steps)? else {
             return Ok(None);
         };
         let mut changes = Vec::new();

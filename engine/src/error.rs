@@ -13,6 +13,8 @@ pub enum Error {
     NoKey,
     /// The path does not lead anywhere in the document.
     NoPath { path: String },
+    /// A filter of the path selects several elements.
+    Ambiguous { path: String },
     /// The path's text is not a singular query of RFC 9535.
     BadPath { path: String, offset: usize, reason: &'static str },
     /// An argument is not JSON. `offset` counts bytes from the argument's start.
@@ -67,6 +69,10 @@ impl Error {
         Self::NoPath { path: printable(path.to_string().as_bytes()) }
     }
 
+    pub(crate) fn ambiguous(path: &Path) -> Self {
+        Self::Ambiguous { path: printable(path.to_string().as_bytes()) }
+    }
+
     pub(crate) fn bad_type(path: &Path, expected: &'static str, found: Kind) -> Self {
         Self::BadType { path: printable(path.to_string().as_bytes()), expected, found: found.name() }
     }
@@ -101,6 +107,7 @@ impl Error {
         match self {
             Self::NoKey => Prefix::NoKey,
             Self::NoPath { .. } => Prefix::NoPath,
+            Self::Ambiguous { .. } => Prefix::Ambiguous,
             Self::BadPath { .. } => Prefix::BadPath,
             Self::BadJson { .. } => Prefix::BadJson,
             Self::BadType { .. } => Prefix::BadType,
@@ -166,9 +173,12 @@ prefixes! {
     NoPath "NOPATH":
         "The path leads nowhere in the document.",
         "Look at the document with `MODEL.GET_RO`; set the value first.";
+    Ambiguous "AMBIGUOUS":
+        "The path's filter selects several elements.",
+        "Compare a member by which the elements can be told apart, or name one by its index.";
     BadPath "BADPATH":
-        "The path is not a singular query of RFC 9535.",
-        "Correct it at the byte that the text names: `$`, `$.a[0]`, `$[\"any key\"]`.";
+        "The path is not a singular query of RFC 9535, nor one with a filter by a member's value.",
+        "Correct it at the byte that the text names: `$`, `$.a[0]`, `$[\"any key\"]`, `$.a[?@.id==1]`.";
     BadJson "BADJSON":
         "An argument is not JSON.",
         "Correct it at the byte that the text names; strings are quoted.";
@@ -231,6 +241,9 @@ impl Error {
         match self {
             Self::NoKey => write!(f, "there is no document under this key"),
             Self::NoPath { path } => write!(f, "nothing at path '{path}'"),
+            Self::Ambiguous { path } => {
+                write!(f, "path '{path}' leads to several elements: its filter must select one")
+            }
             Self::BadPath { path, offset, reason } => {
                 write!(f, "{reason} at byte {offset} of path '{path}'")
             }

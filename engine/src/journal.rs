@@ -32,7 +32,7 @@ impl Change {
                 Some((above, Step::Index(at))) => {
                     vec![cut(&above, *at as usize, vec![node.text().into_owned()])]
                 }
-                Some((_, Step::Name(_))) => vec![Self::Unset { path }],
+                Some(_) => vec![Self::Unset { path }],
             },
             Edit::Put { name, value } => {
                 vec![Self::Put { path: path.join(Step::Name((*name).clone())), value: value.to_vec() }]

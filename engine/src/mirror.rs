@@ -26,10 +26,10 @@ impl Mirror {
     }
 
     /// The text of the value at a path, where there is one.
-    pub fn get(&mut self, path: &Path) -> Option<Vec<u8>> {
-        let document = self.document.as_mut()?;
+    pub fn get(&mut self, path: &Path) -> Result<Option<Vec<u8>>, Error> {
+        let Some(document) = self.document.as_mut() else { return Ok(None) };
         document.break_up();
-        document.root().find(path.steps()).map(|node| node.text().into_owned())
+        Ok(document.root().find(path.steps())?.map(|node| node.text().into_owned()))
     }
 
     /// Runs a command on one document: what it answers, and what it changed. On an error nothing changed.

@@ -6,10 +6,11 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
+use crate::Error;
 use crate::container::Container;
 use crate::equality::Equality;
 use crate::json::{self, Kind, Sought};
-use crate::path::{Name, Path, Step, locate};
+use crate::path::{Filter, Name, Path, Step, locate};
 
 /// A value in a document.
 #[derive(Clone, Copy, Debug)]
@@ -165,9 +166,13 @@ impl<'a> Node<'a> {
     }
 
     /// The value that steps lead to, and the path there with every index counted from the start.
-    pub(crate) fn resolve(self, steps: &[Step]) -> Option<(Path, Self)> {
+    pub(crate) fn resolve(self, steps: &[Step]) -> Result<Option<(Path, Self)>, Error> {
+        Ok(self.settle(steps)?.and_then(|steps| self.count(&steps)))
+    }
+
+    fn count(self, steps: &[Step]) -> Option<(Path, Self)> {
         let mut node = self;
-        let mut resolved = Path::default();
+        let mut counted = Path::default();
         for step in steps {
             let step = match step {
                 Step::Index(index) if *index < 0 => {
@@ -176,14 +181,54 @@ impl<'a> Node<'a> {
                 }
                 step => step.clone(),
             };
-            node = node.find(std::slice::from_ref(&step))?;
-            resolved = resolved.join(step);
+            node = node.child(&step)?;
+            counted = counted.join(step);
         }
-        Some((resolved, node))
+        Some((counted, node))
     }
 
-    /// The value that steps lead to. A name leads nowhere but in an object, an index nowhere but in an array.
-    pub(crate) fn find(self, steps: &[Step]) -> Option<Self> {
+    /// The steps with the index of the element that it selects in the place of each filter; `None` where one selects
+    /// none. One that selects several is an error.
+    pub(crate) fn settle(self, steps: &[Step]) -> Result<Option<Cow<'_, [Step]>>, Error> {
+        if !steps.iter().any(Step::is_filter) {
+            return Ok(Some(steps.into()));
+        }
+        let mut settled = steps.to_vec();
+        for at in 0..settled.len() {
+            let Step::Filter(filter) = &settled[at] else { continue };
+            let Some(array) = self.walk(&settled[..at]) else { return Ok(None) };
+            let mut selected = array.selected(filter);
+            let Some(index) = selected.next() else { return Ok(None) };
+            if selected.next().is_some() {
+                return Err(Error::ambiguous(&Path::from(&steps[..=at])));
+            }
+            drop(selected);
+            settled[at] = Step::Index(index as i64);
+        }
+        Ok(Some(settled.into()))
+    }
+
+    /// The indexes of the elements that a filter selects.
+    fn selected(self, filter: &Filter) -> impl Iterator<Item = usize> {
+        let is_selected = |element: Self| match element.child(&filter.member) {
+            Some(Self::Text(text)) => *text == *filter.value,
+            _ => false,
+        };
+        self.elements().enumerate().filter(move |(_, element)| is_selected(*element)).map(|(index, _)| index)
+    }
+
+    /// The value that steps lead to. A name leads nowhere but in an object, an index or a filter nowhere but in an array.
+    pub(crate) fn find(self, steps: &[Step]) -> Result<Option<Self>, Error> {
+        Ok(self.settle(steps)?.and_then(|steps| self.walk(&steps)))
+    }
+
+    /// The value that a step leads to, which is no filter.
+    pub(crate) fn child(self, step: &Step) -> Option<Self> {
+        self.walk(std::slice::from_ref(step))
+    }
+
+    /// The value that steps lead to, none of which is a filter.
+    fn walk(self, steps: &[Step]) -> Option<Self> {
         let mut node = self;
         let mut steps = steps;
         loop {
@@ -365,7 +410,7 @@ impl Edit<'_> {
 pub(crate) fn item(value: Range<usize>, step: &Step) -> Range<usize> {
     match step {
         Step::Name(name) => value.start - name.len() - 1..value.end,
-        Step::Index(_) => value,
+        Step::Index(_) | Step::Filter(_) => value,
     }
 }
 

@@ -1,4 +1,5 @@
-//! Paths: the singular queries of RFC 9535, which name exactly one place in a document.
+//! Paths: the singular queries of RFC 9535, which name exactly one place in a document, and these with the one filter
+//! that can do so as well, by the value of a member: `$.items[?@.sku=="a1"]`.
 
 use std::fmt;
 use std::ops::Range;
@@ -24,6 +25,24 @@ pub enum Step {
     Name(Name),
     /// Negative from the end.
     Index(i64),
+    /// To the one element that it selects. Finding that takes a look at every element: see
+    /// [`Node::settle`](crate::node::Node::settle), after which there are no filters any more.
+    Filter(Box<Filter>),
+}
+
+impl Step {
+    pub(crate) fn is_filter(&self) -> bool {
+        matches!(self, Self::Filter(_))
+    }
+}
+
+/// Selects the elements of an array whose member is equal to a value: has its canonical text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Filter {
+    /// The step from an element to the member: a name.
+    pub(crate) member: Step,
+    /// The canonical text of a string, a number, true, false or null.
+    pub(crate) value: Box<[u8]>,
 }
 
 /// A way from the root to a value.
@@ -61,11 +80,22 @@ impl Path {
     pub fn steps(&self) -> &[Step] {
         &self.steps
     }
+
+    /// Whether finding the value compares others with the path's own.
+    pub(crate) fn has_filter(&self) -> bool {
+        self.steps.iter().any(Step::is_filter)
+    }
+}
+
+impl From<&[Step]> for Path {
+    fn from(steps: &[Step]) -> Self {
+        Self { steps: steps.into() }
+    }
 }
 
 /// The span of the value that `steps` lead to from the value at `from` in canonical text.
 ///
-/// A name leads nowhere but in an object, an index nowhere but in an array.
+/// A name leads nowhere but in an object, an index nowhere but in an array, a filter nowhere before it is settled.
 pub(crate) fn locate(steps: &[Step], text: &[u8], from: Range<usize>) -> Option<Range<usize>> {
     if steps.is_empty() {
         return Some(from);
@@ -73,6 +103,7 @@ pub(crate) fn locate(steps: &[Step], text: &[u8], from: Range<usize>) -> Option<
     let start = steps.iter().try_fold(from.start, |at, step| match step {
         Step::Name(name) => json::member(text, at, name),
         Step::Index(index) => json::element(text, at, *index),
+        Step::Filter(_) => None,
     })?;
     Some(start..json::skip(text, start))
 }
@@ -81,16 +112,25 @@ pub(crate) fn locate(steps: &[Step], text: &[u8], from: Range<usize>) -> Option<
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("$")?;
-        self.steps.iter().try_for_each(|step| match step {
-            Step::Index(index) => write!(f, "[{index}]"),
-            Step::Name(name) => {
+        self.steps.iter().try_for_each(|step| step.fmt(f))
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index(index) => write!(f, "[{index}]"),
+            Self::Filter(filter) => {
+                write!(f, "[?@{}=={}]", filter.member, String::from_utf8_lossy(&filter.value))
+            }
+            Self::Name(name) => {
                 let quoted = String::from_utf8_lossy(name);
                 match quoted.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
                     Some(name) if is_shorthand(name.as_bytes()) => write!(f, ".{name}"),
                     _ => write!(f, "[{quoted}]"),
                 }
             }
-        })
+        }
     }
 }
 
@@ -191,10 +231,11 @@ impl Parser<'_> {
         let step = match self.peek() {
             Some(quote @ (b'"' | b'\'')) => Step::Name(self.quoted(quote)?),
             Some(b'-' | b'0'..=b'9') => Step::Index(self.index()?),
-            Some(b'*' | b'?' | b':') => {
+            Some(b'?') => Step::Filter(Box::new(self.filter()?)),
+            Some(b'*' | b':') => {
                 return Err(self.bad("a path names one value, without wildcards: unexpected character"));
             }
-            _ => return Err(self.bad("expected a name in quotes or an index")),
+            _ => return Err(self.bad("expected a name in quotes, an index or a filter")),
         };
         self.space();
         if self.peek() != Some(b']') {
@@ -202,6 +243,64 @@ impl Parser<'_> {
         }
         self.at += 1;
         Ok(step)
+    }
+
+    /// `?@.name==literal`, with spaces where RFC 9535 has them.
+    fn filter(&mut self) -> Result<Filter, Error> {
+        self.at += 1;
+        self.space();
+        if self.peek() != Some(b'@') {
+            return Err(self.bad("a filter compares a member of each element: expected '@'"));
+        }
+        self.at += 1;
+        self.space();
+        let member = match (self.peek(), self.text.get(self.at + 1)) {
+            (Some(b'.'), _) => Step::Name(self.shorthand()?),
+            (Some(b'['), Some(quote @ (b'"' | b'\''))) => {
+                self.at += 1;
+                let name = self.quoted(*quote)?;
+                if self.peek() != Some(b']') {
+                    return Err(self.bad("expected ']'"));
+                }
+                self.at += 1;
+                Step::Name(name)
+            }
+            _ => {
+                return Err(
+                    self.bad("a filter names one member: expected '.' and a name, or one in brackets")
+                );
+            }
+        };
+        self.space();
+        if !self.text[self.at..].starts_with(b"==") {
+            return Err(self.bad("a filter compares one member by '==', and nothing else: expected it"));
+        }
+        self.at += 2;
+        self.space();
+        Ok(Filter { member, value: self.literal()? })
+    }
+
+    /// A string, a number, true, false or null: its canonical text.
+    fn literal(&mut self) -> Result<Box<[u8]>, Error> {
+        let start = self.at;
+        if let Some(quote @ (b'"' | b'\'')) = self.peek() {
+            return Ok(self.quoted(quote)?.into_vec().into());
+        }
+        while self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
+            self.at += 1;
+        }
+        let word = &self.text[start..self.at];
+        if word.is_empty() {
+            return Err(
+                self.bad("a filter compares with a string, a number, true, false or null: expected one")
+            );
+        }
+        let value = json::canonical(word, 0).map_err(|error| match error {
+            Error::BadJson { offset, reason } => self.bad_at(start + offset, reason),
+            Error::Limit { reason } => self.bad_at(start, reason),
+            error => error,
+        })?;
+        Ok(value.into_owned().into())
     }
 
     fn quoted(&mut self, quote: u8) -> Result<Name, Error> {
@@ -297,6 +396,29 @@ mod tests {
         }
     }
 
+    fn filter(member: &str, value: &str) -> Step {
+        Step::Filter(Box::new(Filter { member: name(member), value: value.as_bytes().into() }))
+    }
+
+    #[test]
+    fn a_filter_is_a_member_and_a_literal() {
+        for (text, step, shown) in [
+            (r#"$[?@.sku=="a1"]"#, filter("sku", r#""a1""#), r#"$[?@.sku=="a1"]"#),
+            (r"$[?@['sku']=='a1']", filter("sku", r#""a1""#), r#"$[?@.sku=="a1"]"#),
+            ("$[ ?\t@ .a\n== 1.10\r]", filter("a", "1.10"), "$[?@.a==1.10]"),
+            (r#"$[?@["a b"]==-0.5e+3]"#, filter("a b", "-0.5e+3"), r#"$[?@["a b"]==-0.5e+3]"#),
+            ("$[?@['']==null]", filter("", "null"), r#"$[?@[""]==null]"#),
+            ("$[?@.a==true]", filter("a", "true"), "$[?@.a==true]"),
+            ("$[?@.a==false]", filter("a", "false"), "$[?@.a==false]"),
+            (r#"$[?@.é=='it\'s "\u00e9"']"#, filter("é", r#""it's \"é\"""#), r#"$[?@.é=="it's \"é\""]"#),
+        ] {
+            let path = parse(text);
+            assert_eq!(path.steps(), [step], "{text}");
+            assert_eq!(path.to_string(), shown);
+            assert!(path.has_filter());
+        }
+    }
+
     #[test]
     fn errors_name_the_byte() {
         for (text, at, why) in [
@@ -314,17 +436,42 @@ mod tests {
             ("$.a-b", 3, "'.' or '['"),
             ("$.a b", 4, "'.' or '['"),
             ("$[", 2, "unexpected end"),
-            ("$[]", 2, "a name in quotes or an index"),
-            ("$[a]", 2, "a name in quotes or an index"),
+            ("$[]", 2, "a name in quotes, an index or a filter"),
+            ("$[a]", 2, "a name in quotes, an index or a filter"),
             ("$[*]", 2, "wildcard"),
-            ("$[?@.a]", 2, "wildcard"),
+            ("$[?@.a]", 6, "'=='"),
+            ("$[?@.a=1]", 6, "'=='"),
+            ("$[?@.a!=1]", 6, "'=='"),
+            ("$[?@.a.b==1]", 6, "'=='"),
+            ("$[?@.a[0]==1]", 6, "'=='"),
+            ("$[?@==1]", 4, "one member"),
+            ("$[?@[0]==1]", 4, "one member"),
+            ("$[?@[ 'a']==1]", 4, "one member"),
+            ("$[?@['a' ]==1]", 8, "']'"),
+            ("$[?1==@.a]", 3, "'@'"),
+            ("$[?(@.a==1)]", 3, "'@'"),
+            ("$[?$.a==1]", 3, "'@'"),
+            ("$[?@.*==1]", 5, "wildcard"),
+            ("$[?@.a==]", 8, "a string, a number"),
+            ("$[?@.a==@.b]", 8, "a string, a number"),
+            ("$[?@.a==[1]]", 8, "a string, a number"),
+            ("$[?@.a=={}]", 8, "a string, a number"),
+            ("$[?@.a==True]", 8, ""),
+            ("$[?@.a==01]", 9, ""),
+            ("$[?@.a==1.]", 10, ""),
+            ("$[?@.a==1e400]", 8, "too large"),
+            ("$[?@.a=='x]", 11, "unexpected end"),
+            ("$[?@.a==1", 9, "unexpected end"),
+            ("$[?@.a==1&&@.b==1]", 9, "']'"),
+            ("$[?@.a==1,0]", 9, "']'"),
+            ("$[?", 3, "unexpected end"),
             ("$[:1]", 2, "wildcard"),
             ("$[0:1]", 3, "']'"),
             ("$[0,1]", 3, "']'"),
             ("$[0", 3, "unexpected end"),
             ("$[-]", 3, "a digit"),
             ("$[- 1]", 3, "a digit"),
-            ("$[+1]", 2, "a name in quotes or an index"),
+            ("$[+1]", 2, "a name in quotes, an index or a filter"),
             ("$[00]", 2, "zero"),
             ("$[01]", 2, "zero"),
             ("$[-0]", 2, "zero"),
@@ -403,7 +550,14 @@ mod tests {
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let any_name = prop_oneof!["[a-z_é][a-z0-9_]{0,8}", "(?s).{0,12}"].prop_map(|content| name(&content));
         let index = prop_oneof![-3_i64..4, -MAX_INDEX..=MAX_INDEX].prop_map(Step::Index);
-        prop::collection::vec(prop_oneof![any_name, index], 0..6)
+        let value = prop_oneof![
+            "(?s).{0,8}".prop_map(|content| json::quote(&content)),
+            any::<i64>().prop_map(|number| number.to_string().into_bytes()),
+            prop::sample::select(vec!["null", "true", "false", "1.10", "-0.0", "1e40"]).prop_map(Into::into),
+        ];
+        let filter = (any_name.clone(), value)
+            .prop_map(|(member, value)| Step::Filter(Box::new(Filter { member, value: value.into() })));
+        prop::collection::vec(prop_oneof![2 => any_name, 2 => index, 1 => filter], 0..6)
     }
 
     proptest! {
@@ -424,7 +578,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_give_an_answer(bytes in r#"\$[.\[\]'"\\u0-9a-d \-*\n]{0,24}"#) {
+        fn any_bytes_give_an_answer(
+            bytes in r#"\$[.\[\]'"\\u0-9a-d \-*\n?@=]{0,24}|\$(\[ ?\?|@|\.a|['"]|==|[1-3]|\]| ){0,12}"#,
+        ) {
             if let Ok(path) = Path::parse(bytes.as_bytes()) {
                 prop_assert_eq!(parse(&path.to_string()), path);
             }

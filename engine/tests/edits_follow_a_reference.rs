@@ -12,6 +12,8 @@ const NOW: i64 = 1_700_000_000_000;
 enum Step {
     Name(&'static str),
     Index(i64),
+    /// To the element whose member has this value.
+    Filter(&'static str, i64),
 }
 
 #[derive(Clone, Debug)]
@@ -43,15 +45,21 @@ enum Part {
     Discard(Vec<Step>, Vec<Json>),
 }
 
-const NAMES: [&str; 5] = ["a", "b", "", "dot.ted \"q\"", "é😀\n"];
+const NAMES: [&str; 5] = ["a", "b", "", "dot.ted \"q\"", ITEMS];
+/// Where documents have an array of objects that filters tell apart, by "a" mostly and by "b" seldom.
+const ITEMS: &str = "é😀\n";
 
 fn name() -> impl Strategy<Value = &'static str> {
     proptest::sample::select(&NAMES[..])
 }
 
 fn path() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![3 => name().prop_map(Step::Name), 1 => (-3..3_i64).prop_map(Step::Index)];
-    proptest::collection::vec(step, 1..4)
+    let step = || prop_oneof![3 => name().prop_map(Step::Name), 1 => (-3..3_i64).prop_map(Step::Index)];
+    let filter =
+        (proptest::sample::select(&NAMES[..2]), 0..4_i64).prop_map(|(name, value)| Step::Filter(name, value));
+    let filtered = (filter, proptest::collection::vec(step(), 0..2))
+        .prop_map(|(filter, below)| [Step::Name(ITEMS), filter].into_iter().chain(below).collect());
+    prop_oneof![3 => proptest::collection::vec(step(), 1..4), 1 => filtered]
 }
 
 fn value() -> impl Strategy<Value = Json> {
@@ -76,7 +84,8 @@ fn object() -> impl Strategy<Value = Json> {
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
-    prop_oneof![
+    let parts = proptest::collection::vec(part(), 0..6).prop_map(Edit::Parts);
+    let others = prop_oneof![
         (path(), value()).prop_map(|(path, value)| Edit::Set(path, value)),
         proptest::collection::vec((path(), value()), 1..4).prop_map(Edit::Update),
         (path(), proptest::collection::vec(value(), 1..4))
@@ -95,8 +104,8 @@ fn edit() -> impl Strategy<Value = Edit> {
         path().prop_map(Edit::PopLast),
         (path(), any::<i64>()).prop_map(|(path, by)| Edit::Increment(path, by)),
         (object(), proptest::collection::vec(name(), 0..4)).prop_map(|(json, only)| Edit::Save(json, only)),
-        proptest::collection::vec(part(), 0..6).prop_map(Edit::Parts),
-    ]
+    ];
+    prop_oneof![1 => parts, 4 => others]
 }
 
 fn part() -> impl Strategy<Value = Part> {
@@ -121,6 +130,7 @@ fn path_text(steps: &[Step]) -> String {
     let step = |step: &Step| match step {
         Step::Name(name) => format!("[{}]", json!(name)),
         Step::Index(index) => format!("[{index}]"),
+        Step::Filter(name, value) => format!("[?@[{}] == {value}]", json!(name)),
     };
     format!("${}", steps.iter().map(step).collect::<String>())
 }
@@ -236,10 +246,58 @@ fn find<'j>(root: &'j mut Json, steps: &[Step]) -> Option<&'j mut Json> {
             let at = position(array.len(), *index)?;
             array.get_mut(at)
         }
+        Step::Filter(name, value) => {
+            at.as_array_mut()?.iter_mut().find(|element| element.get(*name) == Some(&json!(value)))
+        }
     })
 }
 
+/// `None` where a filter selects several elements.
+fn check(root: &Json, steps: &[Step]) -> Option<()> {
+    let mut root = root.clone();
+    for (at, step) in steps.iter().enumerate() {
+        if let (Step::Filter(name, value), Some(Json::Array(array))) = (step, find(&mut root, &steps[..at])) {
+            let selected = array.iter().filter(|element| element.get(*name) == Some(&json!(value)));
+            (selected.count() < 2).then_some(())?;
+        }
+    }
+    Some(())
+}
+
+/// The steps with an index in the place of a filter that selects an element.
+fn settled(root: &Json, steps: &[Step]) -> Vec<Step> {
+    let mut root = root.clone();
+    let settle = |(at, step): (usize, &Step)| match (step, find(&mut root, &steps[..at])) {
+        (Step::Filter(name, value), Some(Json::Array(array))) => {
+            let selected = array.iter().position(|element| element.get(*name) == Some(&json!(value)));
+            selected.map_or_else(|| step.clone(), |index| Step::Index(index as i64))
+        }
+        _ => step.clone(),
+    };
+    steps.iter().enumerate().map(settle).collect()
+}
+
+/// The paths that are to be seen in the document as it is.
+fn paths(edit: &Edit) -> Vec<&Vec<Step>> {
+    match edit {
+        Edit::Update(_) | Edit::Save(..) | Edit::Parts(_) => Vec::new(),
+        Edit::Unset(paths) => paths.iter().collect(),
+        Edit::Set(path, _)
+        | Edit::Append(path, _)
+        | Edit::AppendUnique(path, ..)
+        | Edit::Insert(path, ..)
+        | Edit::Remove(path, ..)
+        | Edit::Cut(path, ..)
+        | Edit::Clear(path)
+        | Edit::PopElement(path, _)
+        | Edit::PopMember(path, _)
+        | Edit::PopLast(path)
+        | Edit::Increment(path, _) => vec![path],
+    }
+}
+
 fn assign(root: &mut Json, steps: &[Step], value: &Json) -> Option<()> {
+    check(root, steps)?;
     if let Some(place) = find(root, steps) {
         *place = value.clone();
         return Some(());
@@ -260,6 +318,8 @@ fn add_new(array: &mut Vec<Json>, values: &[Json]) {
 }
 
 fn apply_part(json: &mut Json, part: &Part) -> Option<()> {
+    let (Part::Set(path, _) | Part::Unset(path) | Part::Add(path, _) | Part::Discard(path, _)) = part;
+    check(json, path)?;
     match part {
         Part::Set(path, value) => assign(json, path, value)?,
         Part::Unset(path) => {
@@ -286,6 +346,7 @@ fn apply_part(json: &mut Json, part: &Part) -> Option<()> {
 /// The document after the edit; `None` when it must be refused.
 fn expected(before: &Json, edit: &Edit) -> Option<Json> {
     let mut json = before.clone();
+    paths(edit).into_iter().try_for_each(|path| check(before, path))?;
     match edit {
         Edit::Set(path, value) => assign(&mut json, path, value)?,
         Edit::Update(pairs) => pairs.iter().try_for_each(|(path, value)| assign(&mut json, path, value))?,
@@ -320,8 +381,8 @@ fn expected(before: &Json, edit: &Edit) -> Option<Json> {
             array.drain(start..stop.max(start));
         }
         Edit::Unset(paths) => {
-            for path in paths {
-                if let Some(place) = find(&mut json, path) {
+            for path in paths.iter().map(|path| settled(before, path)) {
+                if let Some(place) = find(&mut json, &path) {
                     *place = json!(GONE);
                 }
             }
@@ -381,6 +442,7 @@ fn value_at<'j>(root: &'j mut Json, steps: &[PathStep]) -> &'j mut Json {
     steps.iter().fold(root, |at, step| match step {
         PathStep::Name(name) => &mut at[&*text::unquote(name)],
         PathStep::Index(index) => &mut at[*index as usize],
+        PathStep::Filter(_) => panic!("a change names elements by their indexes"),
     })
 }
 
@@ -423,13 +485,19 @@ fn follow(json: &mut Json, change: &Change) {
 
 /// An object of a few members, or one with hundreds of elements and members in places that edits go to.
 fn start() -> impl Strategy<Value = Json> {
-    let large = (object(), 300..1500_usize).prop_map(|(mut json, len)| {
+    let items = |len: usize| (0..len).map(|at| json!({"a": at, "b": at / 2, "": []})).collect::<Vec<_>>();
+    let small = (object(), 0..6_usize).prop_map(move |(mut json, len)| {
+        json[ITEMS] = Json::from(items(len));
+        json
+    });
+    let large = (object(), 300..1500_usize).prop_map(move |(mut json, len)| {
         json["a"] = Json::from((0..len).map(|number| json!(number * 1000)).collect::<Vec<_>>());
         json["b"] = Json::Object((0..len).map(|number| (format!("name {number}"), json!(number))).collect());
         json["b"]["a"] = json["a"].clone();
+        json[ITEMS] = Json::from(items(len));
         json
     });
-    prop_oneof![5 => object(), 1 => large]
+    prop_oneof![3 => object(), 2 => small, 1 => large]
 }
 
 proptest! {
@@ -442,6 +510,7 @@ proptest! {
         execute(&mut keyspace, &["MODEL.CREATE".into(), "doc".into(), reference.to_string()]).unwrap();
         for edit in &edits {
             let answer = execute(&mut keyspace, &words(edit));
+            prop_assert!(!matches!(answer, Err(Error::Internal { .. })), "{edit:?} on {reference}: {answer:?}");
             match expected(&reference, edit) {
                 Some(after) => {
                     prop_assert!(answer.is_ok(), "{edit:?} on {reference}: {answer:?}");

@@ -53,8 +53,9 @@ impl Document {
 
     /// The text of the value at a path; None where there is none.
     fn get<'py>(&self, py: Python<'py>, path: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let path = Path::parse(path.as_bytes()).map_err(|error| CommandError::new_err(error.to_string()))?;
-        let found = Arc::make_mut(&mut self.mirror()).get(&path);
+        let found = Path::parse(path.as_bytes())
+            .and_then(|path| Arc::make_mut(&mut self.mirror()).get(&path))
+            .map_err(|error| CommandError::new_err(error.to_string()))?;
         Ok(found.map(|text| PyBytes::new(py, &text)))
     }
 
@@ -150,6 +151,7 @@ fn steps<'py>(py: Python<'py>, steps: &[Step]) -> PyResult<Bound<'py, PyTuple>> 
             Ok(match step {
                 Step::Index(index) => index.into_pyobject(py)?.into_any(),
                 Step::Name(name) => PyString::new(py, &json::unquote(name)).into_any(),
+                Step::Filter(_) => PyString::new(py, &step.to_string()).into_any(),
             })
         })
         .collect::<PyResult<Vec<_>>>()?;

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 __all__ = [
+    "AmbiguousPathError",
     "BadArgumentError",
     "BadDeleteActionError",
     "BadFilterError",
@@ -231,8 +232,12 @@ class PathNotFoundError(CommandError):
     """The document has nothing at the place an operation is for."""
 
 
+class AmbiguousPathError(CommandError):
+    """Several elements have the value that an operation is to find its one element by."""
+
+
 class BadPathError(CommandError):
-    """A path that is not a singular JSON path."""
+    """A path that is not a singular JSON path, nor one with a filter by a member's value."""
 
 
 class BadJsonError(CommandError):
@@ -297,6 +302,7 @@ UnsupportArgumentTypeError = UnsupportedArgumentTypeError
 _BY_PREFIX: dict[str, type[CommandError]] = {
     "NOKEY": KeyNotFound,
     "NOPATH": PathNotFoundError,
+    "AMBIGUOUS": AmbiguousPathError,
     "BADPATH": BadPathError,
     "BADJSON": BadJsonError,
     "BADTYPE": WrongValueTypeError,

@@ -543,3 +543,23 @@ def test_the_version_of_a_blind_write_is_told_to_those_who_may_read(
     assert held(client, "own:1") == before
     way(enter("+@all", "~own:*"), words)
     assert held(client, "own:1") != before
+
+
+def test_who_may_only_write_keys_cannot_guess_values_by_filters(client: Client, enter: Enter) -> None:
+    user = enter("+@all", "%W~own:*")
+    document = '{"items":[{"sku":"a","n":1}]}'
+    for words in (
+        ["MODEL.SET", "own:1", "$.items[?@.sku=='a'].n", "2", "NX"],
+        ["MODEL.UNSET", "own:1", "$.n", "$.items[?@.sku=='a'].n"],
+        ["MODEL.MERGE", "own:1", "$.items[?@.sku=='a']", "{}"],
+        ["MODEL.EDIT", "own:1", "SET", "$.items[?@.sku=='a'].n", "2"],
+        ["MODEL.CLEAR", "own:1", "$.items[?@.sku=='a'].sku"],
+        ["MODEL.INSERT", "own:1", "$.items[?@.sku=='a'].n", "0", "2"],
+        ["MODEL.CUT", "own:1", "$.items[?@.sku=='a'].n", "0", "2"],
+        ["MODEL.SET", "own:1", "$.n", "2", "DEFAULT", "$.items[?@.sku=='a'].n", "2"],
+    ):
+        client("MODEL.CREATE", "own:1", document)
+        for guess in (words, [word.replace("'a'", "'b'") for word in words]):
+            with pytest.raises(CommandFailed, match="no permissions to read 'own:1'"):
+                user(*guess)
+        assert client("MODEL.GET_RO", "own:1") == document.encode()

@@ -19,7 +19,7 @@ Start = Callable[..., Server]
 
 KEY = "S:1"
 WINDOW = 1_800_000
-DOCUMENT = '{"n":1,"list":[1,2],"queue":[[1,"a"]]}'
+DOCUMENT = '{"n":1,"list":[1,2],"queue":[[1,"a"]],"rows":[{"id":1},{"id":2}]}'
 
 
 @pytest.fixture
@@ -46,9 +46,23 @@ def lifetime(client: Client) -> list[Any]:
 
 WRITES = {
     "CREATE": ("MODEL.CREATE", KEY, DOCUMENT, "EXPECT-POLICY"),
-    "SAVE": ("MODEL.SAVE", KEY, '{"n":2,"list":[1,2],"queue":[[1,"a"]]}'),
+    "SAVE": ("MODEL.SAVE", KEY, DOCUMENT.replace("1", "2", 1)),
     "SAVE ONLY": ("MODEL.SAVE", KEY, '{"n":3}', "ONLY", 1, '"n"'),
-    "EDIT": ("MODEL.EDIT", KEY, "SET", "$.n", "3.5", "ADD", "$.list", 1, "3", "UNSET", "$.queue[0]"),
+    "EDIT": (
+        "MODEL.EDIT",
+        KEY,
+        "SET",
+        "$.n",
+        "3.5",
+        "ADD",
+        "$.list",
+        1,
+        "3",
+        "UNSET",
+        "$.queue[0]",
+        "WITHVERSION",
+    ),
+    "EDIT by a filter": ("MODEL.EDIT", KEY, "SET", "$.rows[?@.id==2].n", "9", "UNSET", "$.rows[?@.id==1]"),
     "SET": ("MODEL.SET", KEY, "$.n", "4"),
     "UPDATE": ("MODEL.UPDATE", KEY, "$.n", "5", "$.m", "6"),
     "APPEND": ("MODEL.APPEND", KEY, "$.list", "3", "4"),

@@ -155,11 +155,13 @@ pub struct Args<'a> {
     ahead: Option<(usize, &'static str)>,
     /// What JSON is held to.
     limits: Limits,
+    /// Whether a path among the words so far has a filter.
+    filters: bool,
 }
 
 impl<'a> Args<'a> {
     pub(super) fn new(args: &'a [&'a [u8]], limits: &Limits) -> Self {
-        Self { rest: args, ahead: None, limits: *limits }
+        Self { rest: args, ahead: None, limits: *limits, filters: false }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -201,7 +203,14 @@ impl<'a> Args<'a> {
     }
 
     pub(super) fn path(&mut self) -> Result<Path, Error> {
-        Path::parse(self.word()?)
+        let path = Path::parse(self.word()?)?;
+        self.filters |= path.has_filter();
+        Ok(path)
+    }
+
+    /// Whether a path that was taken has a filter.
+    pub(super) fn has_filter(&self) -> bool {
+        self.filters
     }
 
     /// The next word if it is a path.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::json::{self, Kind};
+use crate::limits::Bound;
 use crate::node::{Edit, Node};
 use crate::path::{Name, Path, Step};
 use crate::{Draft, Error};
@@ -23,7 +24,7 @@ pub(super) fn assign(
             if found != Kind::Object {
                 return Err(Error::bad_type(path, "an object around its last step", found));
             }
-            let exists = || parent.find(std::slice::from_ref(last)).is_some();
+            let exists = || parent.child(last).is_some();
             let met = match condition {
                 Some("NX") => !exists(),
                 Some("XX") => exists(),
@@ -31,13 +32,16 @@ pub(super) fn assign(
             };
             Ok((met, met.then_some(Edit::Put { name, value })))
         })?,
-        Step::Index(_) => document.edit(path.steps(), |_| {
+        Step::Index(_) | Step::Filter(_) => document.edit(path.steps(), |_| {
             let met = condition != Some("NX");
             Ok((met, met.then(|| Edit::Set(value.into()))))
         })?,
     };
-    done.ok_or_else(|| match (last, document.root().find(above).map(Node::kind)) {
-        (Step::Index(_), Some(found)) if found != Kind::Array => {
+    if let Some(done) = done {
+        return Ok(done);
+    }
+    Err(match (last, document.root().find(above)?.map(Node::kind)) {
+        (Step::Index(_) | Step::Filter(_), Some(found)) if found != Kind::Array => {
             Error::bad_type(path, "an array around its last step", found)
         }
         _ => Error::no_path(path),
@@ -61,41 +65,101 @@ pub(super) fn assign_all(
 /// Whether every assignment is possible as the document is now, none changes what another one needs, and there is
 /// room for all of them.
 fn none_can_fail(document: &Draft<'_>, assignments: &[(Path, Cow<'_, [u8]>)]) -> bool {
-    let mut room = document.room().bytes;
-    let mut places = Vec::with_capacity(assignments.len());
-    for (path, value) in assignments {
-        let Some(last) = path.steps().last() else {
-            return false;
-        };
-        let added = match last {
-            Step::Name(name) => value.len() + name.len() + 2,
-            Step::Index(_) => value.len(),
-        };
-        let (Some(place), Some(left)) = (goal(document.root(), path), room.checked_sub(added)) else {
-            return false;
-        };
-        places.push(place);
-        room = left;
-    }
-    places.sort_unstable();
-    // What lies in another place follows it in this order.
-    places.windows(2).all(|pair| pair[0] == pair[1] || !pair[1].steps().starts_with(pair[0].steps()))
+    let mut claims = Claims::new(document);
+    let claim_each = assignments.iter().try_for_each(|(path, value)| {
+        let place = if path.is_root() { None } else { claims.goal(path) };
+        claims.claim(path, place?, false, value.len())
+    });
+    claim_each.is_some() && claims.are_apart()
 }
 
-/// Where a value assigned to a path gets, with every index counted from the start; `None` where assigning fails.
-pub(super) fn goal(root: Node<'_>, path: &Path) -> Option<Path> {
-    match path.steps().split_last() {
-        Some((last @ Step::Name(_), above)) => root
-            .resolve(above)
-            .filter(|(_, parent)| parent.kind() == Kind::Object)
-            .map(|(parent, _)| parent.join(last.clone())),
-        _ => root.resolve(path.steps()).map(|(place, _)| place),
+/// What a list of edits needs of a document as it is before the first of them. Where all of it is there, and in places
+/// apart, no edit can fail: then they need no copy of the document to go back to, which would cost its size.
+pub(super) struct Claims<'d> {
+    root: Node<'d>,
+    /// By how many bytes the document may still grow.
+    room: Bound,
+    /// Where values change, and whether a set must be there.
+    places: Vec<(Path, bool)>,
+    /// The arrays that filters select elements of, and the steps to the members that they compare.
+    filters: Vec<(Path, Step)>,
+}
+
+impl<'d> Claims<'d> {
+    pub(super) fn new(document: &'d Draft<'_>) -> Self {
+        Self { root: document.root(), room: document.room(), places: Vec::new(), filters: Vec::new() }
+    }
+
+    /// Where a value assigned to a path gets; `None` where assigning fails.
+    pub(super) fn goal(&self, path: &Path) -> Option<Path> {
+        match path.split_last() {
+            Some((above, last @ Step::Name(_))) => self
+                .resolve(&above)
+                .filter(|(_, parent)| parent.kind() == Kind::Object)
+                .map(|(parent, _)| parent.join(last.clone())),
+            _ => self.resolve(path).map(|(place, _)| place),
+        }
+    }
+
+    /// The value at a path, and where it is with every index counted from the start.
+    pub(super) fn resolve(&self, path: &Path) -> Option<(Path, Node<'d>)> {
+        self.root.resolve(path.steps()).ok().flatten()
+    }
+
+    /// Notes an edit at a path that changes `place` and adds `bytes` there; `None` where there is no room for them, or the
+    /// path is ambiguous or may become so.
+    pub(super) fn claim(&mut self, path: &Path, place: Path, of_set: bool, bytes: usize) -> Option<()> {
+        let name = match path.steps().last() {
+            Some(Step::Name(name)) => name.len() + 2,
+            _ => 0,
+        };
+        self.room.check(name + bytes).ok()?;
+        self.room = self.room.less(name + bytes);
+        if path.has_filter() {
+            self.root.settle(path.steps()).ok()?;
+        }
+        for (at, step) in path.steps().iter().enumerate() {
+            if let Step::Filter(filter) = step {
+                let (array, _) = self.resolve(&Path::from(&path.steps()[..at]))?;
+                self.filters.push((array, filter.member.clone()));
+            }
+        }
+        self.places.push((place, of_set));
+        Some(())
+    }
+
+    /// Whether no edit changes what another one needs.
+    pub(super) fn are_apart(mut self) -> bool {
+        if self.places.len() > 1 && !self.filters.iter().all(|(array, member)| self.keeps(array, member)) {
+            return false;
+        }
+        self.places.sort_unstable();
+        // What lies in another place follows it in this order.
+        self.places.windows(2).all(|pair| {
+            let [(place, of_set), (next, next_of_set)] = pair else { return true };
+            if place == next { of_set == next_of_set } else { !next.steps().starts_with(place.steps()) }
+        })
+    }
+
+    /// Whether a filter by a member of the elements of an array selects the same ones after all edits.
+    fn keeps(&self, array: &Path, member: &Step) -> bool {
+        let array = array.steps();
+        self.places.iter().map(|(place, _)| place.steps()).all(|place| match place.strip_prefix(array) {
+            Some([_, step, ..]) => step != member,
+            // An element as a whole, or the array.
+            Some(_) => false,
+            None => !array.starts_with(place),
+        })
     }
 }
 
 /// Merges a patch of RFC 7396 into the value at a path, all of it or nothing.
 pub(super) fn merge(document: &mut Draft<'_>, at: &Path, patch: &[u8]) -> Result<(), Error> {
-    let target = document.root().find(at.steps()).map(Node::kind);
+    // The element that a filter selects stays the one, whatever of it changes.
+    let (at, target) = match document.root().resolve(at.steps())? {
+        Some((place, node)) => (&place.clone(), Some(node.kind())),
+        None => (at, None),
+    };
     if target != Some(Kind::Object) || json::kind(patch) != Kind::Object {
         return assign(document, at, &without_nulls(patch), None).map(drop);
     }
@@ -124,7 +188,7 @@ fn merge_members(
                 steps.pop();
                 at = value + b"null".len();
             }
-            b'{' if document.root().find(steps).map(Node::kind) == Some(Kind::Object) => {
+            b'{' if document.root().find(steps)?.map(Node::kind) == Some(Kind::Object) => {
                 at = merge_members(document, steps, patch, value)?;
                 steps.pop();
             }

@@ -65,7 +65,7 @@ impl<'a> Condition<'a> {
     }
 
     pub(super) fn is_met(&self, root: Node<'_>) -> Result<bool, Error> {
-        let Some(node) = root.find(self.path.steps()) else {
+        let Some(node) = root.find(self.path.steps())? else {
             return Ok(false);
         };
         match self.operator {

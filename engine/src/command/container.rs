@@ -194,7 +194,7 @@ fn bound(index: i64, length: usize) -> usize {
 }
 
 pub(super) fn array_at<'d>(document: &'d Document, path: &Path) -> Result<Node<'d>, Error> {
-    let node = document.root().find(path.steps()).ok_or_else(|| Error::no_path(path))?;
+    let node = document.root().find(path.steps())?.ok_or_else(|| Error::no_path(path))?;
     if node.kind() == Json::Array { Ok(node) } else { Err(Error::bad_type(path, "an array", node.kind())) }
 }
 
@@ -240,7 +240,7 @@ fn pop(call: &mut Call<'_>) -> Result<(), Error> {
     let bound = call.host.reply_bound();
     let Terms { requirements, .. } = call.terms();
     let mut document = call.edit(key)?;
-    let container = document.root().find(path.steps()).ok_or_else(|| Error::no_path(&path))?;
+    let container = document.root().find(path.steps())?.ok_or_else(|| Error::no_path(&path))?;
     let (step, last) = match container.kind() {
         Json::Array => (element(which.as_deref())?, None),
         Json::Object => member(container, which.as_deref())?,
@@ -248,7 +248,7 @@ fn pop(call: &mut Call<'_>) -> Result<(), Error> {
     };
     if !requirements.is_empty()
         && let Some(step) = &step
-        && container.find(std::slice::from_ref(step)).is_some()
+        && container.child(step).is_some()
     {
         requirements.check_length(&path, container, |length| length - 1)?;
     }

@@ -50,8 +50,7 @@ impl<'a> Defaults<'a> {
         for (at, (path, value)) in self.given.iter().enumerate() {
             let Some((last @ Step::Name(name), above)) = path.steps().split_last() else { continue };
             let added = document.edit(above, |parent| {
-                let lacks =
-                    parent.kind() == Json::Object && parent.find(std::slice::from_ref(last)).is_none();
+                let lacks = parent.kind() == Json::Object && parent.child(last).is_none();
                 Ok((lacks, lacks.then_some(Edit::Put { name, value })))
             });
             match added {

@@ -188,7 +188,7 @@ fn save_members(document: &mut Draft<'_>, new: &[u8], only: &HashSet<Vec<u8>>) -
     for member in json::members(new, 0) {
         let (name, value) = (&new[member.name], &new[member.value]);
         let path = member_path(name);
-        if gone.remove(name) && is_another(document.root().find(path.steps()), value) {
+        if gone.remove(name) && is_another(document.root().find(path.steps())?, value) {
             assignments.push((path, Cow::Borrowed(value)));
         }
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::args::Values;
-use super::assign::{assign, goal, remove};
+use super::assign::{Claims, assign, remove};
 use super::document::is_another;
 use super::set::{add_all, discard_all, retain_new};
 use super::value::refuse_root;
@@ -103,7 +103,7 @@ impl<'a> Edit<'a> {
         document.break_up();
         match &self.action {
             Action::Set(value) => {
-                let changes = is_another(document.root().find(path.steps()), value);
+                let changes = is_another(document.root().find(path.steps())?, value);
                 if changes {
                     assign(document, path, value, None)?;
                 }
@@ -112,7 +112,7 @@ impl<'a> Edit<'a> {
             Action::Unset => remove(document, path),
             Action::Add(values) => {
                 let mut values = values.clone();
-                if document.root().find(path.steps()).is_none() {
+                if document.root().find(path.steps())?.is_none() {
                     retain_new(Node::Text(b"[]"), &mut values, Equality::Value);
                     let set = [b"[", &*values.join(&b","[..]), b"]"].concat();
                     return assign(document, path, &set, None);
@@ -122,7 +122,7 @@ impl<'a> Edit<'a> {
                 Ok(!values.is_empty())
             }
             Action::Discard(values) => {
-                if document.root().find(path.steps()).is_none() {
+                if document.root().find(path.steps())?.is_none() {
                     return Ok(false);
                 }
                 document.index(path.steps(), By::Value(Equality::Value), many);
@@ -166,58 +166,36 @@ fn apply_all(document: &mut Draft<'_>, edits: &[Edit<'_>]) -> Result<bool, Error
 }
 
 /// Whether every edit is possible as the document is now, none changes what another one needs, and there is room for
-/// all of them. Then they need no copy of the document to go back to, which would cost its size.
+/// all of them.
 fn none_can_fail(document: &Draft<'_>, edits: &[Edit<'_>]) -> bool {
-    let mut room = document.room().bytes;
-    let mut claims = Vec::with_capacity(edits.len());
-    for edit in edits {
-        let Some((claim, left)) = edit.claim(document.root()).zip(room.checked_sub(edit.added())) else {
-            return false;
-        };
-        claims.push(claim);
-        room = left;
-    }
-    claims.sort_unstable();
-    // What lies in another place follows it in this order.
-    claims.windows(2).all(|pair| {
-        let [(place, of_set), (next, next_of_set)] = pair else { return true };
-        if place == next { of_set == next_of_set } else { !next.steps().starts_with(place.steps()) }
-    })
+    let mut claims = Claims::new(document);
+    edits.iter().all(|edit| edit.claim(&mut claims).is_some()) && claims.are_apart()
 }
 
 impl Edit<'_> {
-    /// What it changes, and whether it needs a set there; `None` where it may fail in a document of this root.
-    fn claim(&self, root: Node<'_>) -> Option<(Path, bool)> {
-        let steps = self.path.steps();
-        match self.action {
-            Action::Set(_) => goal(root, &self.path).map(|place| (place, false)),
-            Action::Add(_) | Action::Discard(_) => match root.resolve(steps) {
-                Some((place, node)) => (node.kind() == Json::Array).then_some((place, true)),
-                None => goal(root, &self.path).map(|place| (place, true)),
-            },
+    /// Notes what it needs; `None` where it may fail.
+    fn claim(&self, claims: &mut Claims<'_>) -> Option<()> {
+        let path = &self.path;
+        let (place, of_set, bytes) = match &self.action {
+            Action::Set(value) => (claims.goal(path)?, false, value.len()),
+            Action::Add(values) | Action::Discard(values) => {
+                let place = match claims.resolve(path) {
+                    Some((place, node)) => (node.kind() == Json::Array).then_some(place),
+                    None => claims.goal(path),
+                };
+                (place?, true, values.iter().map(|value| value.len() + 1).sum::<usize>() + 2)
+            }
             // Nothing can keep a value from being removed. The elements behind one move: it claims their array.
             Action::Unset => {
-                let place = root.resolve(steps).map_or_else(|| self.path.clone(), |(place, _)| place);
+                let place = claims.resolve(path).map_or_else(|| path.clone(), |(place, _)| place);
                 let array = match place.split_last() {
                     Some((array, Step::Index(_))) => Some(array),
                     _ => None,
                 };
-                Some((array.unwrap_or(place), false))
+                (array.unwrap_or(place), false, 0)
             }
-        }
-    }
-
-    /// By how many bytes a document can grow under it at most.
-    fn added(&self) -> usize {
-        let name = match self.path.steps().last() {
-            Some(Step::Name(name)) => name.len() + 2,
-            _ => 0,
         };
-        match &self.action {
-            Action::Set(value) => name + value.len(),
-            Action::Add(values) => name + 2 + values.iter().map(|value| value.len() + 1).sum::<usize>(),
-            Action::Unset | Action::Discard(_) => 0,
-        }
+        claims.claim(path, place, of_set, bytes)
     }
 }
 
@@ -315,18 +293,30 @@ mod tests {
         );
     }
 
+    fn at<'a>(path: &str, action: Action<'a>) -> Edit<'a> {
+        Edit { path: Path::parse(path.as_bytes()).unwrap(), action }
+    }
+
+    fn set(path: &str) -> Edit<'static> {
+        at(path, Action::Set(b"7"[..].into()))
+    }
+
+    fn add(path: &str) -> Edit<'static> {
+        at(path, Action::Add([Cow::Borrowed(&b"7"[..])].into_iter().collect()))
+    }
+
+    fn unset(path: &str) -> Edit<'static> {
+        at(path, Action::Unset)
+    }
+
     #[test]
     fn edits_in_places_apart_need_no_copy_of_the_document() {
         let mut document = Document::new(br#"{"a":1,"s":[1],"o":{"x":[0,1],"y":[2]}}"#, NOW).unwrap();
-        let edit = |path: &str, action| Edit { path: Path::parse(path.as_bytes()).unwrap(), action };
-        let set = |path| edit(path, Action::Set(b"7"[..].into()));
-        let add = |path| edit(path, Action::Add([Cow::Borrowed(&b"7"[..])].into_iter().collect()));
         let mut free = |edits: &[Edit<'_>], bytes| {
             none_can_fail(&Draft::new(&mut document, Limits::TOP.bound(Limit::Document).min(bytes)), edits)
         };
         let all = Limits::TOP.bound(Limit::Document);
         let none = crate::limits::Bound::memory(0);
-        let unset = |path| edit(path, Action::Unset);
         assert!(free(&[set("$.a"), set("$.new"), set("$.o.x[0]"), set("$.o.x[-1]"), unset("$.o.y")], all));
         assert!(free(&[add("$.s"), add("$.t"), add("$.s"), unset("$.o.x[0]"), unset("$.o.x[0]")], all));
         assert!(free(&[set("$.a"), set("$.a"), unset("$.a"), unset("$.none.at.all")], all));
@@ -340,6 +330,31 @@ mod tests {
             [set("$.a"), set("$")],
         ] {
             assert!(!free(&edits, all));
+        }
+    }
+
+    #[test]
+    fn edits_of_elements_that_filters_select_are_apart_while_the_filters_select_the_same() {
+        let elements = br#"{"l":[{"k":"a","n":1,"o":{"k":1}},{"k":"b"},{"n":2},{"n":2}]}"#;
+        let mut document = Document::new(elements, NOW).unwrap();
+        let mut free = |edits: &[Edit<'_>]| none_can_fail(&Limits::TOP.draft(&mut document), edits);
+        let [a, b] = ["$.l[?@.k=='a']", "$.l[?@.k=='b']"];
+        let [a_n, a_k, b_n, b_k] =
+            [(a, "n"), (a, "k"), (b, "n"), (b, "k")].map(|(at, name)| format!("{at}.{name}"));
+        assert!(free(&[set(a)]) && free(&[set(&a_k)]));
+        assert!(free(&[set(&a_n), add(&b_n), set("$.l[2]['n']"), set("$.l[0].o.k"), unset("$.m")]));
+        assert!(free(&[set(&a_n), set("$.l[?@.k=='a'].o.k")]));
+        for edits in [
+            [set(&a_n), set(&b_k)],
+            [set(&a_n), set(b)],
+            [set(&a_n), unset("$.l[1]")],
+            [set(&a_n), set("$.l")],
+            [set(&a_n), set("$.l[2].k")],
+            [set(&a_n), add("$.l")],
+            [set(&a_n), set("$.l[?@.k=='c'].n")],
+            [set(&a_n), set("$.l[?@.n==2].n")],
+        ] {
+            assert!(!free(&edits));
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::json::{self, Kind as Json, Sought};
 use crate::limits::Bound;
 use crate::node::{By, Node, Normals};
 use crate::path::{Path, Step};
-use crate::{Error, Groups, Reply};
+use crate::{Document, Error, Groups, Reply};
 
 pub(super) static LEN: Command = Command {
     name: "LEN",
@@ -91,9 +91,7 @@ fn tell(
     call.end()?;
     let bound = call.host.reply_bound();
     let document = found(call.host.read_below(key)?, call.terms.strict)?;
-    let Some((document, node)) =
-        document.and_then(|document| Some((document, document.root().find(path.steps())?)))
-    else {
+    let Some((document, node)) = look(document, &path)? else {
         call.reply.null();
         return Ok(());
     };
@@ -101,6 +99,12 @@ fn tell(
     let header = document.header();
     call.touch(key, Effect::Read, header);
     Ok(())
+}
+
+/// The document with the value at a path in it, where there are both.
+fn look<'d>(document: Option<&'d Document>, path: &Path) -> Result<Option<(&'d Document, Node<'d>)>, Error> {
+    let Some(document) = document else { return Ok(None) };
+    Ok(document.root().find(path.steps())?.map(|node| (document, node)))
 }
 
 pub(super) static CONTAINS: Command = Command {
@@ -130,9 +134,7 @@ fn contains(call: &mut Call<'_>) -> Result<(), Error> {
         Some(_) => call.host.read_indexed(key, path.steps(), By::Value(call.terms.equality))?,
         None => call.host.read_below(key)?,
     };
-    let Some((document, node)) = found(document, call.terms.strict)?
-        .and_then(|document| Some((document, document.root().find(path.steps())?)))
-    else {
+    let Some((document, node)) = look(found(document, call.terms.strict)?, &path)? else {
         call.reply.integer(0);
         return Ok(());
     };
@@ -156,7 +158,7 @@ fn holds(node: Node<'_>, value: &[u8], path: &Path, equality: Equality) -> Resul
             let sought = Normals::from([equality.normal(value)]);
             !node.held(By::Value(equality), &sought).is_empty()
         }
-        Json::Object => node.find(&[Step::Name(string()?.into())]).is_some(),
+        Json::Object => node.child(&Step::Name(string()?.into())).is_some(),
         Json::String => json::unquote(&node.text()).contains(&*json::unquote(string()?)),
         found => return Err(Error::bad_type(path, "an array, an object or a string", found)),
     })
@@ -191,7 +193,7 @@ fn expect(call: &mut Call<'_>) -> Result<(), Error> {
     if let Some(expected) = expected {
         expected.check(&document.header())?;
     }
-    let found = document.root().find(path.steps()).ok_or_else(|| Error::changed(&path))?;
+    let found = document.root().find(path.steps())?.ok_or_else(|| Error::changed(&path))?;
     if value.is_some_and(|value| !found.is(&Sought::new(&value))) {
         return Err(Error::changed(&path));
     }

@@ -32,7 +32,7 @@ impl Lease {
     /// use up fencing numbers for everybody.
     fn read(document: &Document, now: Time) -> Result<Self, Error> {
         let root = document.root();
-        let member = |name: &str| root.find(&[Step::Name(json::quote(name).into())]).map(Node::text);
+        let member = |name: &str| root.child(&Step::Name(json::quote(name).into())).map(Node::text);
         let number = |name: &str| json::whole(&member(name)?);
         let latest = now + MAX_SPAN;
         let number = |name: &str, most| number(name).filter(|number| (0..=most).contains(number));

@@ -295,8 +295,9 @@ impl<'a> Call<'a> {
 
     /// Refuses a command that tells nothing of values, but would do so with its options, to who may not read the key.
     fn guard_values(&mut self, key: &[u8]) -> Result<(), Error> {
-        // Whether a write changed anything shows in the version: whether a value was the one that was guessed.
-        if self.reply.awaits_version() && !self.entry.command.tells {
+        // The version shows whether a write changed anything, and the way of a path with a filter whether it led to
+        // anything: whether a value is the one that was guessed.
+        if !self.entry.command.tells && (self.reply.awaits_version() || self.args.has_filter()) {
             self.host.permits_reading(key)?;
         }
         Ok(())

@@ -101,7 +101,7 @@ fn bisect(queue: Node<'_>, length: usize, priority: &[u8]) -> usize {
     let (mut low, mut high) = (0, length);
     while low < high {
         let middle = low.midpoint(high);
-        let pair = queue.find(&[Step::Index(middle as i64)]).and_then(Node::pair);
+        let pair = queue.child(&Step::Index(middle as i64)).and_then(Node::pair);
         let order = pair.and_then(|(other, _)| json::order(&other.text(), priority));
         if order == Some(Ordering::Greater) {
             high = middle;
@@ -115,7 +115,7 @@ fn bisect(queue: Node<'_>, length: usize, priority: &[u8]) -> usize {
 /// The array at a path, which is a queue as far as its ends tell: to look at all of it would cost its size.
 fn queue_at<'d>(document: &'d Document, path: &Path) -> Result<Node<'d>, Error> {
     let queue = array_at(document, path)?;
-    let mut ends = [0, -1].into_iter().filter_map(|index| queue.find(&[Step::Index(index)]));
+    let mut ends = [0, -1].into_iter().filter_map(|index| queue.child(&Step::Index(index)));
     match ends.find(|end| end.pair().is_none()) {
         None => Ok(queue),
         Some(odd) => Err(no_pair(odd, path)),
@@ -226,7 +226,7 @@ pub(super) static PEEK: Command = Command {
         let bound = call.host.reply_bound();
         let mut items = Vec::new();
         if let Some(document) = found(call.host.read_below(key)?, call.terms.strict)?
-            && document.root().find(path.steps()).is_some()
+            && document.root().find(path.steps())?.is_some()
         {
             items = first(array_at(document, &path)?, &path, count, bound)?;
             let header = document.header();

@@ -194,8 +194,8 @@ fn setop(call: &mut Call<'_>) -> Result<(), Error> {
     for (at, (key, path)) in keys.iter().zip(&paths).enumerate() {
         let document = call.host.read_below(key)?;
         touched.extend(document.map(|document| (*key, document.header())));
-        let found = document.and_then(|document| document.root().resolve(path.steps()));
-        let Some((place, set)) = found else {
+        let found = document.map(|document| document.root().resolve(path.steps())).transpose()?;
+        let Some((place, set)) = found.flatten() else {
             // Nothing is in it: then nothing is in an intersection either.
             round += u32::from(at > 0 && operation == Operation::Intersection);
             continue;

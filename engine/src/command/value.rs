@@ -107,10 +107,10 @@ fn get(call: &mut Call<'_>) -> Result<(), Error> {
     let (root, header) = (document.root(), document.header());
     let found = match paths.as_slice() {
         [] => reply_one(&mut call.reply, bound, Some(root))?,
-        [path] => reply_one(&mut call.reply, bound, root.find(path.steps()))?,
+        [path] => reply_one(&mut call.reply, bound, root.find(path.steps())?)?,
         paths => {
             // Found first: the same value may be asked for many times.
-            let found: Vec<_> = paths.iter().map(|path| root.find(path.steps())).collect();
+            let found = paths.iter().map(|path| root.find(path.steps())).collect::<Result<Vec<_>, _>>()?;
             bound.check(found.iter().flatten().map(|node| node.len()).sum())?;
             call.reply.array(found.len());
             for node in &found {
@@ -246,11 +246,10 @@ fn unset(call: &mut Call<'_>) -> Result<(), Error> {
     call.end()?;
     paths.iter().try_for_each(refuse_root)?;
     let mut document = call.edit(key)?;
-    let mut places: Vec<Path> = paths
-        .iter()
-        .filter_map(|path| document.root().resolve(path.steps()))
-        .map(|(place, _)| place)
-        .collect();
+    let mut places = Vec::new();
+    for path in &paths {
+        places.extend(document.root().resolve(path.steps())?.map(|(place, _)| place));
+    }
     places.sort_unstable();
     places.dedup();
     if !places.is_empty() {

@@ -181,7 +181,7 @@ impl Chunks for Object {
     fn find(&self, step: &Step) -> Option<Place<u32>> {
         match step {
             Step::Name(name) => self.find_name(name),
-            Step::Index(_) => None,
+            Step::Index(_) | Step::Filter(_) => None,
         }
     }
 

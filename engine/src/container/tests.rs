@@ -111,12 +111,12 @@ fn compare(node: Node<'_>, text: &[u8]) {
     }
     let mut items = 0;
     for (index, span) in json::elements(text, 0).enumerate() {
-        compare(node.find(&[Step::Index(index as i64)]).unwrap(), &text[span]);
+        compare(node.child(&Step::Index(index as i64)).unwrap(), &text[span]);
         items += 1;
     }
     for member in json::members(text, 0) {
         let name = &text[member.name];
-        compare(node.find(&[Step::Name(name.into())]).unwrap(), &text[member.value.clone()]);
+        compare(node.child(&Step::Name(name.into())).unwrap(), &text[member.value.clone()]);
         items += 1;
         if member.value.end == text.len() - 1 {
             let (last, value) = node.last_member().unwrap();
@@ -129,8 +129,8 @@ fn compare(node: Node<'_>, text: &[u8]) {
     compare_places(node, Node::Text(text));
     let names: Vec<_> = node.names().map(<[u8]>::to_vec).collect();
     assert_eq!(names, json::members(text, 0).map(|member| text[member.name].to_vec()).collect::<Vec<_>>());
-    assert!(node.find(&[Step::Index(items as i64)]).is_none());
-    assert!(node.find(&[Step::Name(b"\"absent\""[..].into())]).is_none());
+    assert!(node.child(&Step::Index(items as i64)).is_none());
+    assert!(node.child(&Step::Name(b"\"absent\""[..].into())).is_none());
 }
 
 /// Looks up a few of the elements, and what is none of them.
