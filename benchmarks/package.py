@@ -76,7 +76,7 @@ def loads() -> Iterator[Result]:
 
     yield compare_rates(
         "models loaded against plain pydantic",
-        lambda: rate(partial(Session._from_text, "Session:1")),
+        lambda: rate(partial(Session._rapyer_from_text, "Session:1")),
         lambda: rate(PlainSession.model_validate_json),
         1 / 1.15,
     )

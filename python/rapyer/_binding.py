@@ -7,13 +7,14 @@ and by then it must still be where it was.
 
 import json
 import re
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, cast
 
 from pydantic import BaseModel, RootModel
 
-from rapyer._codec import Codec
+from rapyer._codec import Codec, plain_class
 from rapyer._native import Field
 from rapyer.errors import DetachedValueError
 from rapyer.query import expression
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from rapyer.fields import RapyerKey
 
 __all__ = [
+    "COPIED",
     "Holder",
     "Location",
     "Place",
@@ -31,10 +33,13 @@ __all__ = [
     "bind",
     "binds",
     "field",
+    "handed_out",
+    "is_nested",
     "is_place",
     "makes",
     "merged",
     "path_text",
+    "place_of",
     "unbound",
 ]
 
@@ -125,6 +130,42 @@ Place: TypeAlias = tuple[Holder, Any]
 """The holder of a value and its key there; the key of a list's element is None."""
 
 
+def place_of(model: object) -> Place | None:
+    """Where a model sits in another one's document; None for a document of its own."""
+    try:
+        # Asking the model itself for a slot that is unset would go through pydantic's `__getattr__`.
+        return cast("Place", object.__getattribute__(model, "_rapyer_place"))
+    except AttributeError:
+        return None
+
+
+class _Nowhere:
+    """Holds copies of nested models: assigned, they become part of a document, and never one of their own."""
+
+    def _rapyer_locate_child(self, child: Any, key: Any) -> Location:
+        name = plain_class(type(child)).__name__
+        raise DetachedValueError(
+            f"this {name} is a copy of one that is part of a document, and has none itself: assign it to a "
+            f"field of a stored model, or make a document of its values, {name}(**copy.model_dump())"
+        )
+
+    def _rapyer_child_codec(self, key: Any) -> Codec:
+        raise unbound(key)
+
+    def _rapyer_is_plain(self) -> bool:
+        return True
+
+
+COPIED: Final[Place] = (_Nowhere(), None)
+"""The place of a copy of a nested model."""
+
+
+def is_nested(model: object) -> bool:
+    """Whether a model is part of another one's document."""
+    place = place_of(model)
+    return place is not None and place is not COPIED
+
+
 def unbound(value: object) -> DetachedValueError:
     """The error of an operation on a value that is in no stored model."""
     return DetachedValueError(
@@ -189,9 +230,34 @@ def merged(old: Any, new: Any) -> Any:
     return old if follow is not None and follow(old, new) else new
 
 
-def field(name: str) -> Field:
+def field(name: str, deprecation: str | None = None) -> "Field | _DeprecatedField":
     """The descriptor of a model's field whose values have atomic methods."""
-    return Field(name, _MAKERS, _handed_out, _without)
+    handed_out = Field(name, _MAKERS, _handed_out, _without)
+    return handed_out if deprecation is None else _DeprecatedField(handed_out, deprecation)
+
+
+class _DeprecatedField:
+    """Warns where the field of an instance is read, as pydantic's descriptor does, whose place it takes."""
+
+    def __init__(self, handed_out: Field, message: str) -> None:
+        self.field = handed_out
+        self._message = message
+
+    def __get__(self, model: Any, owner: type) -> Any:
+        if model is not None:
+            warnings.warn(self._message, DeprecationWarning, stacklevel=2)
+        return self.field.__get__(model, owner)
+
+    def __set__(self, model: Any, value: Any) -> None:
+        self.field.__set__(model, value)
+
+
+def handed_out(model: Any, name: str) -> Any:
+    """What the descriptor of a field hands out, without a warning; None where it has none."""
+    descriptor = type(model).__dict__.get(name)
+    if isinstance(descriptor, _DeprecatedField):
+        descriptor = descriptor.field
+    return descriptor.__get__(model, type(model)) if isinstance(descriptor, Field) else None
 
 
 def _handed_out(value: Any, model: Any, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from typing import Any, TypeVar
 
+from rapyer._keys import key_of
 from rapyer._lock import LEASE, Lock
 from rapyer._many import delete_all
 from rapyer._registry import all_models, model_of
@@ -104,7 +105,7 @@ async def adelete_many(*models: AtomicRedisModel | str) -> RapyerDeleteResult:
     by_model: dict[type[AtomicRedisModel], list[str]] = {}
     for model in models:
         kind = type(model) if isinstance(model, AtomicRedisModel) else _model_of(model)
-        by_model.setdefault(kind, []).append(kind._key_of(model))
+        by_model.setdefault(kind, []).append(key_of(kind, model))
     deleted = {kind: await delete_all(kind, keys) for kind, keys in by_model.items()}
     return RapyerDeleteResult(sum(deleted.values()), current() is None, deleted)
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from rapyer import _commands as commands
@@ -11,7 +12,13 @@ from rapyer._connection import execute, scan, slot
 from rapyer._state import state_of
 from rapyer._transaction import Block, Transaction, current
 from rapyer._words import Command
-from rapyer.errors import KeyNotFound, StaleModelError, WrongKeyTypeError, failure_of_parts
+from rapyer.errors import (
+    CorruptedModelError,
+    KeyNotFound,
+    StaleModelError,
+    WrongKeyTypeError,
+    failure_of_parts,
+)
 from rapyer.query import Condition
 
 if TYPE_CHECKING:
@@ -77,9 +84,17 @@ async def load_many(
     missing = [key for key, text in zip(keys, texts, strict=True) if text is None]
     if missing and not skip_missing:
         raise KeyNotFound(f"there is no {model.__name__} under {', '.join(map(repr, missing))}")
-    make = model._from_text_or_none if model.Meta.safe_load_all else model._from_text
+    make = partial(_load_or_leave_out, model) if model.Meta.safe_load_all else model._rapyer_from_text
     loaded = [make(key, text) for key, text in zip(keys, texts, strict=True) if text is not None]
     return [one for one in loaded if one is not None]
+
+
+def _load_or_leave_out(model: type[_M], key: str, text: bytes) -> _M | None:
+    try:
+        return model._rapyer_from_text(key, text)
+    except CorruptedModelError as error:
+        _log.warning("left out, as safe_load_all says: %s", error)
+        return None
 
 
 async def _load_documents(

@@ -2,10 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from functools import partial, reduce
-from operator import and_
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 from uuid import uuid4
 
@@ -14,23 +12,35 @@ from pydantic_core import SchemaValidator, from_json
 from typing_extensions import Self
 
 from rapyer import _commands as commands
-from rapyer._binding import Holder, Location, Place, binds, field, is_place, merged, path_text, unbound
-from rapyer._codec import Codec, field_validator, plain_class
+from rapyer._assignment import assign, names_updated, take_values, updated
+from rapyer._binding import (
+    COPIED,
+    Holder,
+    Location,
+    binds,
+    field,
+    is_nested,
+    is_place,
+    merged,
+    path_text,
+    place_of,
+)
+from rapyer._codec import Codec, plain_class
 from rapyer._connection import Route, execute
+from rapyer._keys import full_key, key_of, refuse_nested
+from rapyer._lifetime import ask_lifetime, change_lifetime
 from rapyer._lock import LEASE, Lock
 from rapyer._many import delete_all, delete_matching, find, insert, load_many, pages
 from rapyer._metaclass import AtomicMetaclass
 from rapyer._policy import Ttl, milliseconds
-from rapyer._registry import holds_models, model_of
+from rapyer._registry import holds_models
 from rapyer._saving import save
 from rapyer._state import State, learn, load, members_of, rebase, state_of
-from rapyer._transaction import Block, Transaction, current, in_transaction, operate, read, taking_part
-from rapyer._words import Command
+from rapyer._transaction import Block, Transaction, current, operate, read, taking_part
 from rapyer.actions import ActionGroup, acts
 from rapyer.config import RedisConfig
 from rapyer.errors import (
     BadDeleteActionError,
-    BadFilterError,
     CorruptedModelError,
     DetachedValueError,
     KeyNotFound,
@@ -41,14 +51,14 @@ from rapyer.errors import (
     UnsupportedArgumentValueError,
 )
 from rapyer.fields import RapyerKey, is_key_mark
-from rapyer.query import Condition, FieldExpression, Filter
+from rapyer.query import Filter, condition_of
 from rapyer.result import DeleteResult, Found, GetOrCreateResult, GetOrCreateStatus
 from rapyer.types import RedisDict, RedisList, RedisSet
-from rapyer.types._atomic import record_assignment
 
 __all__ = ["AtomicRedisModel"]
 
 _M = TypeVar("_M")
+_Model = TypeVar("_Model", bound="AtomicRedisModel")
 
 _CONTAINERS: Final = frozenset({RedisDict, RedisList, RedisSet})
 _LISTS: Final = frozenset({list, RedisList})
@@ -93,7 +103,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 cls.__rapyer_key_field__ = name
         # In a generated class a field comes before an attribute of that name which the class has from here.
         for name in [*cls.__rapyer_codec__.atomic_fields(), *taken]:
-            setattr(cls, name, field(name))
+            setattr(cls, name, field(name, cls.model_fields[name].deprecation_message))
 
     @classmethod
     def _rapyer_codec(cls) -> Codec:
@@ -152,8 +162,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
     def is_inner_model(self) -> bool:
         """Whether it is part of another model's document."""
-        place = _place(self)
-        return place is not None and place is not _COPIED
+        return is_nested(self)
 
     @property
     def failed_fields(self) -> frozenset[str]:
@@ -203,7 +212,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 raise UnsupportedArgumentTypeError(
                     f"{cls.__name__}.ainsert takes its own models, not {model!r}"
                 )
-            model._refuse_nested("ainsert")
+            refuse_nested(model, "ainsert")
         await insert([(model, model._rapyer_codec().dump(model)) for model in models])
         return models
 
@@ -218,13 +227,13 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             raise UnsupportedArgumentTypeError(
                 f"{cls.__name__}.aget_or_create takes one of its own models, not {model!r}"
             )
-        model._refuse_nested("aget_or_create")
+        refuse_nested(model, "aget_or_create")
         key, text = model.key, model._rapyer_codec().dump(model)
         words = commands.getorcreate(key, text, expect_policy=True)
         answer = await execute(model._rapyer_route(), words)
         created, stored = cast("tuple[int, bytes]", answer)
         if not created:
-            return GetOrCreateResult(type(model)._from_text(key, stored), GetOrCreateStatus.FOUND)
+            return GetOrCreateResult(type(model)._rapyer_from_text(key, stored), GetOrCreateStatus.FOUND)
         state_of(model).know(key, text)
         return GetOrCreateResult(model, GetOrCreateStatus.CREATED)
 
@@ -236,7 +245,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     @acts(ActionGroup.CREATE)
     async def aduplicate_many(self, count: int) -> list[Self]:
         """Several new documents with the value that this one's has on the server: all or none."""
-        self._refuse_nested("aduplicate")
+        refuse_nested(self, "aduplicate")
         cls = type(self)
         if (name := cls.__rapyer_key_field__) is not None:
             raise UnsupportedArgumentValueError(
@@ -248,7 +257,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         text = cast("bytes | None", await execute(cls._rapyer_route(), commands.get_ro(self.key)))
         if text is None:
             raise KeyNotFound(f"there is no {cls.__name__} under {self.key!r} to duplicate")
-        copies = [cls._from_text(f"{cls.class_key_initials()}:{uuid4()}", text) for _ in range(count)]
+        copies = [cls._rapyer_from_text(f"{cls.class_key_initials()}:{uuid4()}", text) for _ in range(count)]
         await asyncio.gather(
             *(
                 execute(copy._rapyer_route(), commands.create(copy.key, text, nx=True, expect_policy=True))
@@ -261,11 +270,11 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     @acts(ActionGroup.READ, ActionGroup.FETCH)
     async def aget(cls, key: str) -> Self:
         """The model under a key, `Model:pk` or the pk alone. Raises `KeyNotFound`."""
-        full = cls._full_key(key)
+        full = full_key(cls, key)
         text: Any = await execute(cls._rapyer_route(), commands.get(full))
         if text is None:
             raise KeyNotFound(f"there is no {cls.__name__} under {full!r}")
-        return cls._from_text(full, text)
+        return cls._rapyer_from_text(full, text)
 
     @classmethod
     @acts(ActionGroup.READ, ActionGroup.FETCH)
@@ -280,27 +289,11 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         """
         if max_results is not None and max_results < 0:
             raise UnsupportedArgumentValueError(f"max_results must not be negative, and is {max_results!r}")
-        condition = cls._condition("afind", keys)
+        condition = condition_of(cls, "afind", keys)
         if condition is None and keys:
-            found = await load_many(cls, [cls._full_key(key) for key in keys], skip_missing)
+            found = await load_many(cls, [full_key(cls, key) for key in keys], skip_missing)
             return Found(found if max_results is None else found[:max_results])
         return Found(await find(cls, condition, max_results))
-
-    @classmethod
-    def _condition(cls, method: str, given: Sequence[object]) -> Condition | None:
-        """All conditions among the arguments of a method as one; then there is nothing but conditions."""
-        conditions = [one for one in given if isinstance(one, Condition)]
-        for one in given:
-            if isinstance(one, FieldExpression):
-                raise BadFilterError(f"{one} is a field: {cls.__name__}.{method} takes what compares it")
-            if conditions and not isinstance(one, Condition):
-                raise UnsupportedArgumentValueError(
-                    f"{cls.__name__}.{method} takes keys or conditions, not {one!r} beside {conditions[0]}"
-                )
-        for one in conditions:
-            if not issubclass(cls, one.model):
-                raise BadFilterError(f"{one} is not about {cls.__name__}")
-        return reduce(and_, conditions) if conditions else None
 
     @classmethod
     @acts()
@@ -320,15 +313,15 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     async def aexists(cls, key: "str | AtomicRedisModel") -> bool:
         """Whether there is a document under a key, or of a model. Refreshes nothing."""
         if isinstance(key, AtomicRedisModel):
-            key._refuse_nested("aexists")
+            refuse_nested(key, "aexists")
             key = key.key
-        return bool(await execute(cls._rapyer_route(), commands.contains_ro(cls._full_key(key), "$")))
+        return bool(await execute(cls._rapyer_route(), commands.contains_ro(full_key(cls, key), "$")))
 
     @classmethod
     @acts(ActionGroup.READ, ActionGroup.FETCH)
     async def afind_one(cls, *keys: "str | Filter") -> Self | None:
         """The model under a key, or one that fulfils all of some conditions, or None."""
-        condition = cls._condition("afind_one", keys)
+        condition = condition_of(cls, "afind_one", keys)
         if condition is not None or not keys:
             return next(iter(await find(cls, condition, 1)), None)
         key, *more = keys
@@ -337,7 +330,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 f"{cls.__name__}.afind_one takes one key, not {len(keys)}: afind takes several"
             )
         try:
-            return await cls.aget(cls._full_key(key))
+            return await cls.aget(full_key(cls, key))
         except KeyNotFound:
             return None
 
@@ -366,14 +359,14 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         location = self._rapyer_locate()
         if not values:
             return
-        changed = self._updated(values)
+        changed = updated(self, values)
         if (transaction := taking_part(location.root)) is not None:
             transaction.enlist(location.root, known=True)
-            self._take_values(changed, values)
+            take_values(self, changed, values)
             return
         codec, known = self._rapyer_codec(), dict[bytes, Any]()
         assignments: list[tuple[str, bytes]] = []
-        for name in self._names_updated(changed, values):
+        for name in names_updated(self, changed, values):
             value = members_of(changed, name)[name]
             text = codec.member(name).dump(value)
             known[text] = value
@@ -383,41 +376,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     def update(self, **values: Any) -> None:
         """Sets fields, all or none, as assignments do, but validated together: here, until it is saved."""
         if values:
-            self._take_values(self._updated(values), values)
-
-    def _updated(self, values: Mapping[str, Any]) -> BaseModel:
-        """A copy with other values. Raises pydantic's ValidationError.
-
-        Validators of the model run once, with the last value: one that compares fields sees no half of it.
-        """
-        changed = super().__copy__()
-        *others, (last, value) = values.items()
-        if others:
-            of_fields = self._field_validator()
-            for name, other in others:
-                of_fields.validate_assignment(changed, name, other)
-        self.__pydantic_validator__.validate_assignment(changed, last, value)
-        return changed
-
-    @classmethod
-    def _field_validator(cls) -> SchemaValidator:
-        if cls.__rapyer_fields__ is None:
-            cls.__rapyer_fields__ = field_validator(cls)
-        return cls.__rapyer_fields__
-
-    def _names_updated(self, changed: BaseModel, values: Mapping[str, Any]) -> list[str]:
-        """The fields that were given, and those that validators of the model changed besides."""
-        others = [name for name, value in changed.__dict__.items() if value is not self.__dict__.get(name)]
-        return list(dict.fromkeys([*values, *others]))
-
-    def _take_values(self, changed: BaseModel, values: Mapping[str, Any]) -> None:
-        for name in self._names_updated(changed, values):
-            valid = members_of(changed, name)[name]
-            self._assign(name, values.get(name, valid), partial(self._put_valid, name, valid))
-
-    def _put_valid(self, name: str, value: object) -> None:
-        members_of(self, name)[name] = value
-        self.__pydantic_fields_set__.add(name)
+            take_values(self, updated(self, values), values)
 
     def redis_dump_json(self) -> str:
         """The text of its document, as saving stores it."""
@@ -430,7 +389,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     @acts(ActionGroup.DELETE)
     async def adelete(self) -> bool:
         """Removes the document; whether there was one."""
-        if self.is_inner_model():
+        if is_nested(self):
             raise BadDeleteActionError(
                 "a nested model is deleted with its document: delete the model it is part of"
             )
@@ -454,18 +413,11 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             raise UnsupportedArgumentTypeError(
                 f"{cls.__name__}.adelete_many needs a model, key or condition: it never deletes everything"
             )
-        condition = cls._condition("adelete_many", models)
+        condition = condition_of(cls, "adelete_many", models)
         if condition is not None:
             return DeleteResult(await delete_matching(cls, condition), current() is None)
-        deleted = await delete_all(cls, [cls._key_of(model) for model in models])
+        deleted = await delete_all(cls, [key_of(cls, model) for model in models])
         return DeleteResult(deleted, current() is None)
-
-    @classmethod
-    def _key_of(cls, model: object) -> str:
-        if isinstance(model, cls):
-            model._refuse_nested("adelete_many")
-            return model.key
-        return cls._full_key(model)
 
     # -- lifetime
 
@@ -473,49 +425,29 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     async def aset_ttl(self, ttl: Ttl, *, once: bool = False) -> None:
         """Gives this document a TTL of its own, from now on and for later refreshes; with `once` only now."""
         window = milliseconds(ttl, "ttl")
-        await self._lifetime("aset_ttl", commands.ttl_set(self.key, ("PX", window), once=once))
+        await change_lifetime(self, "aset_ttl", commands.ttl_set(self.key, ("PX", window), once=once))
 
     @acts()
     async def apersist(self) -> bool:
         """Lets this document live until it is deleted or given a TTL again; whether it had a deadline."""
-        return await self._lifetime("apersist", commands.ttl_persist(self.key))
+        return await change_lifetime(self, "apersist", commands.ttl_persist(self.key))
 
     @acts()
     async def atouch(self) -> bool:
         """Starts this document's TTL anew, whatever `refresh_ttl` says; whether its deadline moved."""
-        return await self._lifetime("atouch", commands.ttl_touch(self.key))
+        return await change_lifetime(self, "atouch", commands.ttl_touch(self.key))
 
     @acts()
     async def aexpires_at(self) -> datetime | None:
         """The moment the document expires, in UTC, or None when it does not. Refreshes nothing."""
-        self._refuse_nested("aexpires_at")
-        moment = cast("int", await execute(self._rapyer_route(), ("PEXPIRETIME", self.key)))
-        if moment == -2:
-            raise KeyNotFound(f"there is no {type(self).__name__} under {self.key!r}")
-        return None if moment == -1 else _EPOCH + timedelta(milliseconds=moment)
-
-    async def _lifetime(self, method: str, words: Command) -> bool:
-        self._refuse_nested(method)
-        if (transaction := taking_part(self)) is not None:
-            transaction.enlist(self)
-            transaction.add(self._rapyer_route(), words)
-            return True
-        return bool(await execute(self._rapyer_route(), words))
+        moment = await ask_lifetime(self, "aexpires_at", "PEXPIRETIME")
+        return None if moment is None else _EPOCH + timedelta(milliseconds=moment)
 
     @acts()
     async def attl(self) -> float | None:
         """The seconds the document has left, or None when it does not expire. Refreshes nothing."""
-        self._refuse_nested("attl")
-        left = cast("int", await execute(self._rapyer_route(), ("PTTL", self.key)))
-        if left == -2:
-            raise KeyNotFound(f"there is no {type(self).__name__} under {self.key!r}")
-        return None if left == -1 else left / 1000
-
-    def _refuse_nested(self, method: str) -> None:
-        if self.is_inner_model():
-            raise NestedModelError(
-                f"{method} is for whole documents: call it on the model this one is part of"
-            )
+        left = await ask_lifetime(self, "attl", "PTTL")
+        return None if left is None else left / 1000
 
     # -- transactions and locks
 
@@ -528,12 +460,12 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         the block is in; otherwise it is one of its own. With `ignore_redis_error` a missing document and a
         refusal are no errors.
         """
-        self._refuse_nested("apipeline")
+        refuse_nested(self, "apipeline")
 
         async def enter(block: Transaction) -> Self:
             if not block.holds(self):
                 try:
-                    await self._reload()
+                    await _reload(self)
                 except KeyNotFound:
                     if not ignore_redis_error:
                         raise
@@ -562,14 +494,14 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 renewed.
             timeout: how many seconds to wait for the lock before `LockTimeoutError`; None: for ever.
         """
-        self._refuse_nested("alock")
+        refuse_nested(self, "alock")
         return Lock(
             type(self)._rapyer_route(),
             self.key,
             action,
             lease=lease,
             timeout=timeout,
-            enter=self._reload,
+            enter=partial(_reload, self),
             leave=type(self).asave if save_at_end else None,
         )
 
@@ -590,7 +522,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             if model is not None:
                 await model.asave()
 
-        full = cls._full_key(key)
+        full = full_key(cls, key)
         return Lock(
             cls._rapyer_route(),
             full,
@@ -601,14 +533,6 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             leave=save if save_at_end else None,
         )
 
-    async def _reload(self) -> Self:
-        """Takes over what the server holds of the fields that have no unsaved changes."""
-        text = cast("bytes | None", await execute(self._rapyer_route(), commands.get(self.key)))
-        if text is None:
-            raise KeyNotFound(f"there is no {type(self).__name__} under {self.key!r}")
-        rebase(self, text)
-        return self
-
     # -- the way to the server
 
     @classmethod
@@ -616,24 +540,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return cls.Meta.route(f"{cls.class_key_initials()}:")
 
     @classmethod
-    def _full_key(cls, key: object) -> str:
-        if key is None or isinstance(key, (bool, bytes, BaseModel)):
-            raise UnsupportedArgumentTypeError(
-                f"a key of {cls.__name__} is text, 'Model:pk' or the pk alone, not {key!r}"
-            )
-        text = str(key)
-        prefix = f"{cls.class_key_initials()}:"
-        if text.startswith(prefix):
-            return text
-        other = model_of(text, cls) if ":" in text else None
-        if other is not None:
-            raise KeyNotFound(
-                f"{text!r} is a key of {other.__name__}: the keys of {cls.__name__} start with {prefix!r}"
-            )
-        return prefix + text
-
-    @classmethod
-    def _from_text(cls, key: str, text: bytes) -> Self:
+    def _rapyer_from_text(cls, key: str, text: bytes) -> Self:
         try:
             model: Self = cls.__rapyer_codec__.load(text)
         except ValidationError as error:
@@ -642,14 +549,6 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             ) from error
         _save_slot(model, (key, text))
         return model
-
-    @classmethod
-    def _from_text_or_none(cls, key: str, text: bytes) -> Self | None:
-        try:
-            return cls._from_text(key, text)
-        except CorruptedModelError as error:
-            _log.warning("left out, as safe_load_all says: %s", error)
-            return None
 
     def _rapyer_state(self) -> State:
         try:
@@ -692,7 +591,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return self._rapyer_codec().field(key)
 
     def _rapyer_is_plain(self) -> bool:
-        place = _place(self)
+        place = place_of(self)
         return place is not None and place[0]._rapyer_is_plain()
 
     def _rapyer_follow(self, new: Any) -> bool:
@@ -710,37 +609,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             # `model.tags += [...]` ends in assigning the list to itself: it stays the same object.
             if type(value) in _CONTAINERS and self.__dict__.get(name) is value:
                 return
-            self._assign(name, value, partial(super().__setattr__, name, value))
-
-    def _assign(self, name: str, given: object, put: Callable[[], None]) -> None:
-        """Puts a value into a field, and records that where a transaction is to know of it."""
-        if (
-            in_transaction()
-            and current() is not None
-            and self._is_stored_field(name)
-            and not self._rapyer_is_plain()
-        ):
-            self._record_assignment(name, given, put)
-            return
-        put()
-        if type(given) in _LISTS and isinstance(held := getattr(self, name, None), RedisList):
-            held._rapyer_moved = True
-
-    def _is_stored_field(self, name: str) -> bool:
-        if name in type(self).model_fields:
-            return True
-        return self.model_config.get("extra") == "allow" and not hasattr(type(self), name)
-
-    def _record_assignment(self, name: str, value: object, put: Callable[[], None]) -> None:
-        location, transaction = self._rapyer_locate(), cast("Transaction", current())
-        place = location.at(name)
-        records = transaction.changes(place)
-        put()
-        if records:
-            text = self._rapyer_codec().field(name).dump(members_of(self, name)[name])
-            record_assignment(
-                transaction, place, value, text, lambda base: is_place(base._rapyer_place, self, name)
-            )
+            assign(self, name, value, partial(super().__setattr__, name, value))
 
     # -- copies, pickles, equality
 
@@ -754,7 +623,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
     def __getstate__(self) -> dict[Any, Any]:
         known = None
-        if _place(self) is None:
+        if place_of(self) is None:
             state = self._rapyer_state()
             known = (state.pk, state.key, None if state.base is None else state.base.text())
         return {**super().__getstate__(), "__rapyer__": known}
@@ -763,7 +632,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         known = state.pop("__rapyer__")
         super().__setstate__(state)
         if known is None:
-            _place_slot.__set__(self, _COPIED)
+            _place_slot.__set__(self, COPIED)
         else:
             _save_slot(self, State(*known))
 
@@ -790,43 +659,25 @@ _place_slot: Final[Any] = AtomicRedisModel.__dict__["_rapyer_place"]
 _save_slot: Final = _saved_slot.__set__
 
 
-class _Nowhere:
-    """Holds copies of nested models: assigned, they become part of a document, and never one of their own."""
-
-    def _rapyer_locate_child(self, child: Any, key: Any) -> Location:
-        name = plain_class(type(child)).__name__
-        raise DetachedValueError(
-            f"this {name} is a copy of one that is part of a document, and has none itself: assign it to a "
-            f"field of a stored model, or make a document of its values, {name}(**copy.model_dump())"
-        )
-
-    def _rapyer_child_codec(self, key: Any) -> Codec:
-        raise unbound(key)
-
-    def _rapyer_is_plain(self) -> bool:
-        return True
-
-
-_COPIED: Final[Place] = (_Nowhere(), None)
-
-
 def _is_own_name(model: type[BaseModel], name: str) -> bool:
     return any(name in vars(base) for base in model.__mro__ if base.__module__ == __name__)
 
 
 def _like(model: AtomicRedisModel, copy: _M) -> _M:
-    if _place(model) is None:
+    if place_of(model) is None:
         _save_slot(copy, model._rapyer_state().copy())
     else:
-        _place_slot.__set__(copy, _COPIED)
+        _place_slot.__set__(copy, COPIED)
     return copy
 
 
-def _place(model: AtomicRedisModel) -> Place | None:
-    try:
-        return cast("Place", _place_slot.__get__(model))
-    except AttributeError:
-        return None
+async def _reload(model: _Model) -> _Model:
+    """Takes over what the server holds of the fields that have no unsaved changes."""
+    text = cast("bytes | None", await execute(model._rapyer_route(), commands.get(model.key)))
+    if text is None:
+        raise KeyNotFound(f"there is no {type(model).__name__} under {model.key!r}")
+    rebase(model, text)
+    return model
 
 
 @binds(BaseModel)
@@ -838,9 +689,9 @@ def _bind_model(value: BaseModel, holder: Holder, key: Any) -> AtomicRedisModel:
         bound.__dict__.update(value.__dict__)
         for slot in ("__pydantic_extra__", "__pydantic_fields_set__", "__pydantic_private__"):
             object.__setattr__(bound, slot, getattr(value, slot))
-    elif is_place(_place(value), holder, key):
+    elif is_place(place_of(value), holder, key):
         return value
-    elif _place(value) is _COPIED or (_place(value) is None and value._rapyer_state().base is None):
+    elif place_of(value) is COPIED or (place_of(value) is None and value._rapyer_state().base is None):
         bound = value
     else:
         # It is a document of its own, or part of another model: what is in here is another one.

@@ -6,16 +6,17 @@ which `afind`, `afind_one` and `adelete_many` take.
 
 import operator
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from types import UnionType
 from typing import Annotated, Any, Final, Generic, NoReturn, TypeAlias, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from rapyer.errors import BadFilterError
+from rapyer.errors import BadFilterError, UnsupportedArgumentValueError
 
-__all__ = ["Condition", "FieldExpression", "Filter", "expression", "no_expressions"]
+__all__ = ["Condition", "FieldExpression", "Filter", "condition_of", "expression", "no_expressions"]
 
 _T = TypeVar("_T")
 
@@ -66,6 +67,22 @@ class Condition:
 
 Filter: TypeAlias = Condition | bool
 """A condition. To a checker the comparison of a field that is annotated with a plain type is a bool."""
+
+
+def condition_of(model: type[BaseModel], method: str, given: Sequence[object]) -> Condition | None:
+    """All conditions among the arguments of a model's method as one; then there is nothing but conditions."""
+    conditions = [one for one in given if isinstance(one, Condition)]
+    for one in given:
+        if isinstance(one, FieldExpression):
+            raise BadFilterError(f"{one} is a field: {model.__name__}.{method} takes what compares it")
+        if conditions and not isinstance(one, Condition):
+            raise UnsupportedArgumentValueError(
+                f"{model.__name__}.{method} takes keys or conditions, not {one!r} beside {conditions[0]}"
+            )
+    for one in conditions:
+        if not issubclass(model, one.model):
+            raise BadFilterError(f"{one} is not about {model.__name__}")
+    return reduce(operator.and_, conditions) if conditions else None
 
 
 class FieldExpression(Generic[_T]):
@@ -136,7 +153,8 @@ class FieldExpression(Generic[_T]):
         for name in self._names:
             if model is None:
                 return None
-            model = getattr(model, name)
+            # Past the descriptors: a comparison needs no place, and no warning that the field is deprecated.
+            model = model.__dict__.get(name)
         return model
 
 
