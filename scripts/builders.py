@@ -253,7 +253,7 @@ def chosen(choices: list[Argument]) -> Value:
     forms = [choice["parts"] if choice["kind"] == "block" else [choice] for choice in choices]
     # Forms that differ in nothing but their token are one type.
     starts: dict[str, list[Argument]] = {}
-    for first, *others in forms:
+    for first, *others in map(without_last_option, forms):
         *middle, last = [first, *others]
         if not all(is_word(part) or part["kind"] == "count" for part in [first, *middle]) or not is_item(
             last
@@ -262,6 +262,12 @@ def chosen(choices: list[Argument]) -> Value:
         starts.setdefault("".join(f", {item_type(part)}" for part in others), []).append(first)
     types = (f"tuple[{word_type(first)}{others}]" for others, first in starts.items())
     return Value(" | ".join(types), lambda it: [f"*{it}"])
+
+
+def without_last_option(form: list[Argument]) -> list[Argument]:
+    """The form without an option at its end, where that is behind any number of words and so among them."""
+    behind = len(form) > 1 and form[-2]["multiple"] and TYPES.get(form[-2]["kind"]) == "Word"
+    return form[:-1] if behind and form[-1]["optional"] and form[-1]["kind"] == "block" else form
 
 
 def block(parts: list[Argument]) -> Value:

@@ -41,6 +41,18 @@ BUILT: list[tuple[Callable[[], Command], str]] = [
         lambda: commands.edit("k", ("SET", "$.m", 1), ("UNSET", "$.m"), ("ADD", "$.list", 2, 8, 9)),
         "MODEL.EDIT k SET $.m 1 UNSET $.m ADD $.list 2 8 9",
     ),
+    (
+        lambda: commands.edit("k", ("ADD", "$.list", 1, 8, "AS", "NUMBER"), ("UNSET", "$.m")),
+        "MODEL.EDIT k ADD $.list 1 8 AS NUMBER UNSET $.m",
+    ),
+    (
+        lambda: commands.incrby(
+            "k", "$.n", 1, require=[("GE", 0), ("MULTIPLE", 1)], default=[("$.m", 0)], else_=DOCUMENT
+        ),
+        f"MODEL.INCRBY k $.n 1 REQUIRE GE 0 REQUIRE MULTIPLE 1 DEFAULT $.m 0 ELSE {DOCUMENT}",
+    ),
+    (lambda: commands.add("k", "$.list", 8, as_="NUMBER"), "MODEL.ADD k $.list 8 AS NUMBER"),
+    (lambda: commands.len_("k", "$.list", strict=True), "MODEL.LEN k $.list STRICT"),
     (lambda: commands.edit("k", norefresh=True), "MODEL.EDIT k NOREFRESH"),
     (lambda: commands.get("k"), "MODEL.GET k"),
     (lambda: commands.get("k", "$.n", b"$.list", norefresh=True), "MODEL.GET k $.n $.list NOREFRESH"),

@@ -260,6 +260,16 @@ class TestAs:
         assert await host.call("MODEL.DISCARD", KEY, "$.s", "5", '"19999"', "AS", "NUMBER") == 2
         assert await host.call("MODEL.LEN", KEY, "$.s") == 19_998
 
+    async def test_saves_of_parts_take_it_for_each_set(self, host: Host) -> None:
+        await host.call("MODEL.CREATE", KEY, self.PRICES)
+        edits = ("ADD", "$.t", "2", "1.5", "3", "AS", "NUMBER", "DISCARD", "$.s", "1", '"1.5"')
+        assert await host.call("MODEL.EDIT", KEY, *edits) == b"OK"
+        assert await text(host) == '{"s":["1.50",2,"x"],"t":["1.5","2.00",3]}'
+        discard = ("DISCARD", "$.s", "1", '"1.5"', "AS", "NUMBER")
+        add = ("ADD", "$.u", "2", '"1"', "1.0", "AS", "NUMBER")
+        assert await host.call("MODEL.EDIT", KEY, *discard, *add) == b"OK"
+        assert await text(host) == '{"s":[2,"x"],"t":["1.5","2.00",3],"u":["1"]}'
+
     async def test_another_word_is_refused(self, host: Host) -> None:
         await host.call("MODEL.CREATE", KEY, self.PRICES)
         refusal = await host.refused("MODEL.ADD", KEY, "$.s", "1", "AS", "TEXT")

@@ -78,6 +78,7 @@ WRITES = {
     "CUT": ("MODEL.CUT", KEY, "$.list", "0", "1"),
     "CLEAR": ("MODEL.CLEAR", KEY, "$.list"),
     "ADD": ("MODEL.ADD", KEY, "$.list", "5", "6"),
+    "EDIT AS": ("MODEL.EDIT", KEY, "ADD", "$.list", "1", '"8.00"', "AS", "NUMBER"),
     "ADD AS": ("MODEL.ADD", KEY, "$.list", '"5.0"', '"7.00"', "AS", "NUMBER"),
     "DISCARD": ("MODEL.DISCARD", KEY, "$.list", "1", "5"),
     "PUSH": ("MODEL.PUSH", KEY, "$.queue", "0.5", '"b"', "9", '"c"'),

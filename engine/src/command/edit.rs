@@ -7,7 +7,7 @@ use super::assign::{Claims, assign, remove};
 use super::document::is_another;
 use super::set::{add_all, discard_all, retain_new};
 use super::value::refuse_root;
-use super::{Access, Arg, Call, Command, KEY, Keys, Kind, PATH, Terms};
+use super::{AS, Access, Arg, Call, Command, KEY, Keys, Kind, PATH, Terms, optional_equality};
 use crate::equality::Equality;
 use crate::host::Effect;
 use crate::json::Kind as Json;
@@ -37,8 +37,8 @@ pub(super) static EDIT: Command = Command {
             Kind::OneOf(&[
                 Arg::new("set", Kind::Block(&[Arg::token("SET"), PATH, JSON])),
                 Arg::new("unset", Kind::Block(&[Arg::token("UNSET"), PATH])),
-                Arg::new("add", Kind::Block(&[Arg::token("ADD"), PATH, COUNT, ITEM])),
-                Arg::new("discard", Kind::Block(&[Arg::token("DISCARD"), PATH, COUNT, ITEM])),
+                Arg::new("add", Kind::Block(&[Arg::token("ADD"), PATH, COUNT, ITEM, AS])),
+                Arg::new("discard", Kind::Block(&[Arg::token("DISCARD"), PATH, COUNT, ITEM, AS])),
             ]),
         )
         .optional()
@@ -75,8 +75,8 @@ struct Edit<'a> {
 enum Action<'a> {
     Set(Cow<'a, [u8]>),
     Unset,
-    Add(Values<'a>),
-    Discard(Values<'a>),
+    Add(Values<'a>, Equality),
+    Discard(Values<'a>, Equality),
 }
 
 impl<'a> Edit<'a> {
@@ -90,8 +90,8 @@ impl<'a> Edit<'a> {
                 refuse_root(&path)?;
                 Action::Unset
             }
-            "ADD" => Action::Add(items(call, depth + 1)?),
-            _ => Action::Discard(items(call, 0)?),
+            "ADD" => Action::Add(items(call, depth + 1)?, optional_equality(&mut call.args)?),
+            _ => Action::Discard(items(call, 0)?, optional_equality(&mut call.args)?),
         };
         Ok(Self { path, action })
     }
@@ -110,30 +110,30 @@ impl<'a> Edit<'a> {
                 Ok(changes)
             }
             Action::Unset => remove(document, path),
-            Action::Add(values) => {
+            Action::Add(values, equality) => {
                 let mut values = values.clone();
                 if document.root().find(path.steps())?.is_none() {
-                    retain_new(Node::Text(b"[]"), &mut values, Equality::Value);
+                    retain_new(Node::Text(b"[]"), &mut values, *equality);
                     let set = [b"[", &*values.join(&b","[..]), b"]"].concat();
                     return assign(document, path, &set, None);
                 }
-                document.index(path.steps(), By::Value(Equality::Value), many);
-                add_all(document, path, &mut values, &Terms::default())?;
+                document.index(path.steps(), By::Value(*equality), many);
+                add_all(document, path, &mut values, &Terms::by(*equality))?;
                 Ok(!values.is_empty())
             }
-            Action::Discard(values) => {
+            Action::Discard(values, equality) => {
                 if document.root().find(path.steps())?.is_none() {
                     return Ok(false);
                 }
-                document.index(path.steps(), By::Value(Equality::Value), many);
-                Ok(discard_all(document, path, values, &Terms::default())? > 0)
+                document.index(path.steps(), By::Value(*equality), many);
+                Ok(discard_all(document, path, values, &Terms::by(*equality))? > 0)
             }
         }
     }
 
     /// Whether it looks elements of an array up.
     fn looks_up(&self) -> bool {
-        matches!(self.action, Action::Add(_) | Action::Discard(_))
+        matches!(self.action, Action::Add(..) | Action::Discard(..))
     }
 }
 
@@ -178,7 +178,7 @@ impl Edit<'_> {
         let path = &self.path;
         let (place, of_set, bytes) = match &self.action {
             Action::Set(value) => (claims.goal(path)?, false, value.len()),
-            Action::Add(values) | Action::Discard(values) => {
+            Action::Add(values, _) | Action::Discard(values, _) => {
                 let place = match claims.resolve(path) {
                     Some((place, node)) => (node.kind() == Json::Array).then_some(place),
                     None => claims.goal(path),
@@ -252,6 +252,7 @@ mod tests {
             "SET $.o.x[0] {\t\"y\":\t0}",
             "UNSET $.b UNSET $.a.b UNSET $.s[2]",
             "ADD $.s 2 2 1.0",
+            r#"ADD $.s 2 "2.0" 1 AS NUMBER DISCARD $.s 1 "1.0" DISCARD $.s 1 "1.5" AS NUMBER"#,
             "DISCARD $.s 1 3 DISCARD $.b 1 1 DISCARD $.b.c 1 1",
         ] {
             let mut keyspace = keyspace();
@@ -278,6 +279,8 @@ mod tests {
             ("SET $.a 2 UNSET $", "BADARG '$': the root stays"),
             ("SET $.a 2 ADD $.s 0 1", "OUTOFRANGE '0': ADD and DISCARD take the number of items"),
             ("SET $.a 2 ADD $.s 2 1", "OUTOFRANGE '2': ADD and DISCARD take the number of items"),
+            ("SET $.a 2 ADD $.s 1 1 AS TEXT", "BADARG 'TEXT': AS takes NUMBER or TIME"),
+            ("SET $.a 2 AS NUMBER", "BADARG 'AS': not an option of this command"),
             ("SET $.a 2 POP $.s", "BADARG 'POP': not an option of this command"),
         ] {
             let mut keyspace = keyspace();
@@ -302,7 +305,7 @@ mod tests {
     }
 
     fn add(path: &str) -> Edit<'static> {
-        at(path, Action::Add([Cow::Borrowed(&b"7"[..])].into_iter().collect()))
+        at(path, Action::Add([Cow::Borrowed(&b"7"[..])].into_iter().collect(), Equality::Value))
     }
 
     fn unset(path: &str) -> Edit<'static> {

@@ -149,6 +149,13 @@ pub(crate) struct Terms<'a> {
     requirements: Requirements<'a>,
 }
 
+impl Terms<'_> {
+    /// Those of a command that compares elements by this, and asks for nothing else.
+    fn by(equality: Equality) -> Self {
+        Self { equality, ..Self::default() }
+    }
+}
+
 /// One command under way.
 ///
 /// A command takes its arguments, checks everything, changes documents, says what it touched, and replies
@@ -241,10 +248,7 @@ impl<'a> Call<'a> {
                 Some(args::IFVERSION) => self.expects_version = Some(Expected::parse(self.args.word()?)?),
                 Some(args::WITHVERSION) => self.reply.announce_version(),
                 Some(STRICT_WORD) => self.terms.strict = true,
-                Some(AS_WORD) => {
-                    let meanings = [("NUMBER", Equality::Number), ("TIME", Equality::Time)];
-                    self.terms.equality = self.args.choice(&meanings, "AS takes NUMBER or TIME")?;
-                }
+                Some(AS_WORD) => self.terms.equality = equality(&mut self.args)?,
                 Some(require::WORD) => self.terms.requirements.take(&mut self.args)?,
                 Some(default::WORD) => self.defaults.take(&mut self.args)?,
                 other => return Ok(other),
@@ -442,6 +446,21 @@ fn open<'h>(
         expected.check(&document.as_ref().ok_or(Error::NoKey)?.header())?;
     }
     Ok(document)
+}
+
+/// Takes what follows `AS`.
+fn equality(args: &mut Args<'_>) -> Result<Equality, Error> {
+    let meanings = [("NUMBER", Equality::Number), ("TIME", Equality::Time)];
+    args.choice(&meanings, "AS takes NUMBER or TIME")
+}
+
+/// Takes `AS` and what follows it, if that comes next.
+fn optional_equality(args: &mut Args<'_>) -> Result<Equality, Error> {
+    if !args.peek().eq_ignore_ascii_case(AS_WORD.as_bytes()) {
+        return Ok(Equality::Value);
+    }
+    args.word()?;
+    equality(args)
 }
 
 /// What a reader looked for; under `STRICT` there must be a document.
