@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from rapyer._binding import Location, handed_out, is_place
 from rapyer._codec import field_validator
 from rapyer._state import members_of
-from rapyer._transaction import Transaction, current, in_transaction
+from rapyer._transaction import Transaction, current
 from rapyer.types._atomic import record_assignment
 from rapyer.types.lists import RedisList
 
@@ -60,12 +60,7 @@ def _put_valid(model: BaseModel, name: str, value: object) -> None:
 
 def assign(model: Any, name: str, given: object, put: Callable[[], None]) -> None:
     """Puts a value into a field, and records that where a transaction is to know of it."""
-    if (
-        in_transaction()
-        and (block := current()) is not None
-        and _is_stored(type(model), name)
-        and not model._rapyer_is_plain()
-    ):
+    if (block := current()) is not None and _is_stored(type(model), name) and not model._rapyer_is_plain():
         place = model._rapyer_locate().at(name)
         records = block.changes(place)
         put()
@@ -79,7 +74,8 @@ def assign(model: Any, name: str, given: object, put: Callable[[], None]) -> Non
 
 def _is_stored(model: type[BaseModel], name: str) -> bool:
     """Whether what is assigned to this name is part of the document."""
-    return name in model.model_fields or (
+    # Not by `model_fields`, a property that costs several calls.
+    return name in model.__pydantic_fields__ or (
         model.model_config.get("extra") == "allow" and not hasattr(model, name)
     )
 

@@ -1,5 +1,6 @@
 """Which document is meant: by a key, a primary key alone, or a model."""
 
+from collections.abc import Iterable
 from typing import Any, TypeAlias, cast
 
 from pydantic import BaseModel
@@ -8,7 +9,7 @@ from rapyer._binding import is_nested
 from rapyer._registry import model_of
 from rapyer.errors import KeyNotFound, NestedModelError, UnsupportedArgumentTypeError
 
-__all__ = ["full_key", "key_of", "refuse_nested"]
+__all__ = ["full_key", "full_keys", "key_of", "refuse_nested"]
 
 # A class of models, which this module does not import: they depend on it.
 _Class: TypeAlias = type[Any]
@@ -30,6 +31,12 @@ def full_key(model: _Class, key: object) -> str:
             f"{text!r} is a key of {other.__name__}: the keys of {model.__name__} start with {prefix!r}"
         )
     return prefix + text
+
+
+def full_keys(model: _Class, keys: Iterable[object]) -> list[str]:
+    """The whole keys."""
+    prefix = f"{model.class_key_initials()}:"
+    return [key if type(key) is str and key.startswith(prefix) else full_key(model, key) for key in keys]
 
 
 def key_of(model: _Class, given: object) -> str:

@@ -8,13 +8,14 @@ from rapyer._connection import execute
 from rapyer._native import CommandError as EngineError
 from rapyer._state import edits, rebase, rebased, state_of
 from rapyer.errors import KeyNotFound, PathNotFoundError, StaleModelError, WrongValueTypeError
+from rapyer.fields import RapyerKey
 
 __all__ = ["save"]
 
 _TRIES: Final = 16
 
 
-async def save(root: Root, key: str, text: bytes, *, only_existing: bool) -> None:
+async def save(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool) -> None:
     """Sends what was changed here since the document was loaded or saved.
 
     Args:

@@ -19,6 +19,7 @@ from rapyer._binding import Root, Segment, merged, path_text
 from rapyer._codec import Codec
 from rapyer._native import CommandError, Document, elements
 from rapyer.errors import CorruptedModelError
+from rapyer.fields import RapyerKey
 
 if TYPE_CHECKING:
     from rapyer._native import Change
@@ -64,7 +65,7 @@ class State:
 
     __slots__ = ("_base", "_text", "forks", "key", "pk")
 
-    def __init__(self, pk: Any, key: str | None = None, text: bytes | None = None) -> None:
+    def __init__(self, pk: Any, key: RapyerKey | None = None, text: bytes | None = None) -> None:
         self.pk = pk
         self.key = key
         """The key that the base is what is under."""
@@ -81,7 +82,7 @@ class State:
             self._base, self._text = Document(self._text), None
         return self._base
 
-    def know(self, key: str, base: Document | bytes | None) -> None:
+    def know(self, key: RapyerKey, base: Document | bytes | None) -> None:
         """The server holds this now."""
         self.key = key
         self._text, self._base = (base, None) if isinstance(base, bytes) else (None, base)
@@ -93,7 +94,7 @@ class State:
         return copy
 
 
-def state_of(root: Root, key: str | None = None) -> State:
+def state_of(root: Root, key: RapyerKey | None = None) -> State:
     """The state of a model, whose key may be given. What it knows of another key than its own is nothing."""
     state: State = root._rapyer_state()
     if state.key is not None and state.key != (key or root.key):
@@ -291,7 +292,7 @@ def follow(root: Root, words: "Command", known: "Mapping[bytes, Any] | None" = N
 
     `known` are values of texts, for whoever has them already.
     """
-    state = state_of(root, cast("str", words[1]))
+    state = state_of(root, cast("RapyerKey", words[1]))
     base = state.base
     if base is None:
         # Nothing is known: the operation is done to the value as it is.

@@ -33,7 +33,6 @@ __all__ = [
     "Block",
     "Transaction",
     "current",
-    "in_transaction",
     "operate",
     "read",
     "read_several",
@@ -44,11 +43,6 @@ _T = TypeVar("_T")
 
 _log: Final = logging.getLogger("rapyer")
 _open: ContextVar["Transaction | None"] = ContextVar("rapyer_transaction", default=None)
-
-
-def in_transaction() -> bool:
-    """Whether there is one at all, perhaps of another task: what can be asked before every assignment."""
-    return _open.get() is not None
 
 
 def current() -> "Transaction | None":
@@ -164,8 +158,8 @@ class Transaction:
         return cast("Reply", reply)
 
     def record(self, location: Location, words: Command) -> None:
-        """Adds an operation that was done to the value here already."""
-        self._run(self.enlist(location.root, known=True), words)
+        """Adds an operation that was done to the value here already, after `changes` said so."""
+        self._run(self._forks[id(location.root)], words)
 
     def expect(self, root: Root, words: Command) -> None:
         """Adds a condition: where it is not met, the block is refused."""

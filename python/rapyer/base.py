@@ -27,7 +27,7 @@ from rapyer._binding import (
 )
 from rapyer._codec import Codec, plain_class
 from rapyer._connection import Route, execute
-from rapyer._keys import full_key, key_of, refuse_nested
+from rapyer._keys import full_key, full_keys, key_of, refuse_nested
 from rapyer._lifetime import ask_lifetime, change_lifetime
 from rapyer._lock import LEASE, Lock
 from rapyer._many import delete_all, delete_matching, find, insert, load_many, pages
@@ -134,7 +134,8 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
     @pk.setter
     def pk(self, value: str) -> None:
-        self._rapyer_state().pk = RapyerKey(value)
+        # Another document, of which nothing is known.
+        _save_slot(self, State(RapyerKey(value)))
 
     @property
     def key(self) -> RapyerKey:
@@ -291,7 +292,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             raise UnsupportedArgumentValueError(f"max_results must not be negative, and is {max_results!r}")
         condition = condition_of(cls, "afind", keys)
         if condition is None and keys:
-            found = await load_many(cls, [full_key(cls, key) for key in keys], skip_missing)
+            found = await load_many(cls, full_keys(cls, keys), skip_missing)
             return Found(found if max_results is None else found[:max_results])
         return Found(await find(cls, condition, max_results))
 
@@ -560,7 +561,8 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 return held
             # Just loaded: the key and the text, because a load has no time for objects it may not need.
             key, text = held
-            held = State(RapyerKey(key.removeprefix(f"{self.class_key_initials()}:")), key, text)
+            pk = RapyerKey(key.removeprefix(f"{self.class_key_initials()}:"))
+            held = State(pk, RapyerKey(key), text)
         _save_slot(self, held)
         return held
 
@@ -570,7 +572,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         try:
             holder, key = _place_slot.__get__(self)
         except AttributeError:
-            return Location(self, (), RapyerKey(f"{self.class_key_initials()}:{self.pk}"))
+            return Location(self, (), self._rapyer_own_key())
         location: Location = holder._rapyer_locate_child(self, key)
         if not holder._rapyer_child_codec(key).holds_model:
             raise DetachedValueError(
@@ -578,6 +580,12 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 "a dict: name the model in the field's annotation"
             )
         return location
+
+    def _rapyer_own_key(self) -> RapyerKey:
+        state = self._rapyer_state()
+        if state.key is not None and type(self).__rapyer_key_field__ is None:
+            return state.key
+        return RapyerKey(f"{self.class_key_initials()}:{self.pk}")
 
     def _rapyer_locate_child(self, child: Any, key: str) -> Location:
         if child._rapyer_kept and self.__dict__.get(key) is not child:
