@@ -82,5 +82,5 @@ def _is_stored(model: type[BaseModel], name: str) -> bool:
 
 def _record(block: Transaction, place: Location, model: Any, given: object) -> None:
     name = cast("str", place.segments[-1])
-    text = model._rapyer_codec().field(name).dump(members_of(model, name)[name])
+    text = model.__rapyer_codec__.field(name).dump(members_of(model, name)[name])
     record_assignment(block, place, given, text, lambda base: is_place(base._rapyer_place, model, name))

@@ -10,7 +10,7 @@ import re
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias, cast
 
 from pydantic import BaseModel, RootModel
 
@@ -54,13 +54,12 @@ class Root(Protocol):
 
     __pydantic_extra__: dict[str, Any] | None
     __pydantic_fields_set__: set[str]
+    __rapyer_codec__: ClassVar[Codec]
 
     @property
     def key(self) -> "RapyerKey": ...
     @classmethod
     def class_key_initials(cls) -> str: ...
-    @classmethod
-    def _rapyer_codec(cls) -> Codec: ...
     @classmethod
     def _rapyer_route(cls) -> "Route": ...
     # A `State`; what a model knows of its document builds on where its values are.

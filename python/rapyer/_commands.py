@@ -1095,8 +1095,12 @@ def exec_(operations: Sequence[Command]) -> Command:
     keys: dict[Word, None] = {}
     batch: list[Word] = []
     for operation in operations:
-        for key in keys_of(operation):
-            keys[key] = None
+        place = _KEYS.get(operation[0])
+        if type(place) is slice:
+            for key in operation[place]:
+                keys[key] = None
+        else:
+            keys |= dict.fromkeys(keys_of(operation))
         batch += (len(operation), *operation)
     return ("MODEL.EXEC", len(keys), *keys, *batch)
 

@@ -16,9 +16,10 @@ from uuid import UUID
 from rapyer import _commands as commands
 from rapyer._binding import Root, merged, path_text
 from rapyer._native import CommandError, Document
-from rapyer._state import Edit, State, edits, load, members_of, rebased, show, state_of, take_over
+from rapyer._state import Edit, State, edits, load, members_of, rebased, show, take_over
 from rapyer._words import Command
 from rapyer.errors import CantSerializeRedisValueError, command_error
+from rapyer.fields import RapyerKey
 
 if TYPE_CHECKING:
     from rapyer._connection import Route
@@ -33,14 +34,22 @@ _IMMUTABLE: Final = (str, bytes, int, float, complex, NoneType, date, time, time
 class Fork:
     """A model that takes part in a block, and what it was before."""
 
-    def __init__(self, root: Root, task: "asyncio.Task[Any] | None", *, known: bool) -> None:
+    def __init__(
+        self,
+        root: Root,
+        key: RapyerKey,
+        state: State,
+        task: "asyncio.Task[Any] | None",
+        *,
+        known: bool,
+    ) -> None:
         self.root = root
-        self.key = root.key
+        self.key = key
         self.route: Route = type(root)._rapyer_route()
         self.task = task
-        self._state: State = state_of(root, self.key)
+        self._state = state
         self.around = cast("Fork | None", self._state.forks[-1] if self._state.forks else None)
-        self._text = root._rapyer_codec().dump(root)
+        self._text = root.__rapyer_codec__.dump(root)
         """What the model was on entry."""
         self._fields = dict(root.__dict__)
         self._extra = None if root.__pydantic_extra__ is None else dict(root.__pydantic_extra__)
@@ -69,7 +78,7 @@ class Fork:
         """There is a document, or will be, before the block ends."""
         if not self.known:
             self.known = True
-            self._guess(self.root._rapyer_codec().dump(self.root))
+            self._guess(self.root.__rapyer_codec__.dump(self.root))
 
     def _guess(self, text: bytes) -> None:
         # Nothing is known of what the server holds: operations are done to what the model is here.
@@ -116,7 +125,7 @@ class Fork:
         """The changes that no operation was recorded for; the model's text may be given."""
         if self.document is None:
             return []
-        return edits(self.root, self.document, text or self.root._rapyer_codec().dump(self.root))
+        return edits(self.root, self.document, text or self.root.__rapyer_codec__.dump(self.root))
 
     def saved_as(self, text: bytes, words: Command) -> None:
         """The whole document is going to be saved by a command."""
@@ -176,7 +185,7 @@ class Fork:
 
     def restore(self) -> None:
         """Makes the model what it was on entry, on what the server is now known to hold."""
-        root, codec = self.root, self.root._rapyer_codec()
+        root, codec = self.root, self.root.__rapyer_codec__
         self.leave()
         text, ground = self._text, self._ground()
         if self._entry is not None and ground is not None and ground.text() != self._entry.text():
@@ -222,7 +231,8 @@ class Fork:
         if not self.is_guess:
             state.know(self.key, base)
         if self.around is None:
-            take_over(root, news)
+            if news:
+                take_over(root, news)
         else:
             self.around.move()
             if self.around.document is not None:

@@ -52,7 +52,7 @@ async def save(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool) 
             stored = cast("bytes | None", await execute(route, commands.get_ro(key)))
             if stored is not None:
                 rebase(root, stored)
-                text = root._rapyer_codec().dump(root)
+                text = root.__rapyer_codec__.dump(root)
         else:
             try:
                 state.base.apply(words)

@@ -124,7 +124,7 @@ class Edit(NamedTuple):
 
 def edits(root: Root, base: Document, text: bytes) -> list[Edit]:
     """What leads from a document to a model's text: the smallest parts that this release knows of."""
-    codec = root._rapyer_codec()
+    codec = root.__rapyer_codec__
     failed = _failed(root, codec) if codec.safe_fields else ()
     found: list[Edit] = []
     for steps, before, after in base.diff(text):
@@ -236,7 +236,7 @@ def rebased(base: Document, parts: list[Edit], text: bytes) -> Document:
 def rebase(root: Root, base: bytes) -> None:
     """The server holds another document: the value becomes that with the unsaved edits."""
     if state_of(root).base is None:
-        root._rapyer_follow(load(root, root._rapyer_codec(), base))
+        root._rapyer_follow(load(root, root.__rapyer_codec__, base))
         state_of(root).know(root.key, base)
     else:
         _move_base(root, Document(base))
@@ -252,7 +252,7 @@ def see(root: Root, steps: _Steps, text: bytes) -> None:
 
 
 def _move_base(root: Root, document: Document) -> None:
-    state, text = state_of(root), root._rapyer_codec().dump(root)
+    state, text = state_of(root), root.__rapyer_codec__.dump(root)
     parts = [] if state.base is None else edits(root, state.base, text)
     show(root, rebased(document, parts, text), text)
     state.know(root.key, document)
@@ -261,7 +261,7 @@ def _move_base(root: Root, document: Document) -> None:
 def show(root: Root, document: Document, text: bytes) -> None:
     """Makes the value what a document holds; its text is known."""
     changes: list[Change] = []
-    codec = root._rapyer_codec()
+    codec = root.__rapyer_codec__
     for steps, wanted, held in document.diff(text):
         if wanted is None:
             changes.append(("unset", steps))
@@ -296,7 +296,7 @@ def follow(root: Root, words: "Command", known: "Mapping[bytes, Any] | None" = N
     base = state.base
     if base is None:
         # Nothing is known: the operation is done to the value as it is.
-        base = Document(root._rapyer_codec().dump(root))
+        base = Document(root.__rapyer_codec__.dump(root))
     try:
         _, changes = base.apply(words)
     except CommandError as error:
@@ -324,7 +324,7 @@ def take_over(root: Root, changes: "Iterable[Change]", known: "Mapping[bytes, An
     `known` are values of texts, for whoever has them already.
     """
     for change in changes:
-        codec = root._rapyer_codec()
+        codec = root.__rapyer_codec__
         if change[0] == "put":
             _, steps, text = change
             if not steps:
@@ -372,7 +372,7 @@ def _at(root: Root, codec: Codec, steps: _Steps) -> _Place | None:
 
 def held_at(root: Root, steps: _Steps) -> Any:
     """The value here at a place of the document; None where there is none."""
-    place = _at(root, root._rapyer_codec(), steps)
+    place = _at(root, root.__rapyer_codec__, steps)
     return None if place is None else place.holder
 
 

@@ -28,6 +28,7 @@ from rapyer.errors import (
     StaleModelError,
     UnsupportedArgumentValueError,
 )
+from rapyer.fields import RapyerKey
 
 __all__ = [
     "Block",
@@ -48,12 +49,10 @@ _open: ContextVar["Transaction | None"] = ContextVar("rapyer_transaction", defau
 def current() -> "Transaction | None":
     """The transaction this code is in: that of its own task, not one that the task was started in."""
     found = _open.get()
-    return None if found is None or found.task is not _task() else found
-
-
-def _task() -> "asyncio.Task[Any] | None":
+    if found is None:
+        return None
     try:
-        return asyncio.current_task()
+        return found if asyncio.current_task() is found.task else None
     except RuntimeError:
         # A thread without an event loop, started with this context.
         return None
@@ -65,17 +64,13 @@ def taking_part(root: Root) -> "Transaction | None":
     Raises `ConcurrentTransactionError` in a task that was started in a block which the model takes part in:
     its work could not be taken back with the block.
     """
-    found = _open.get()
-    if found is None:
-        return None
-    if found.task is _task():
-        return found
-    if found.holds(root):
+    found, mine = _open.get(), current()
+    if found is not mine and found is not None and found.holds(root):
         raise ConcurrentTransactionError(
             f"{root.key!r} takes part in the block that this task was started in: operate on it in the "
             "block's own task, or load it again here"
         )
-    return None
+    return mine
 
 
 class Transaction:
@@ -91,19 +86,22 @@ class Transaction:
         """Whether the model takes part already."""
         return id(root) in self._forks
 
-    def enlist(self, root: Root, *, known: bool = False) -> Fork:
-        """Has a model take part; called before it changes. `known`: there is a document, or will be.
+    def enlist(self, root: Root, *, known: bool = False, key: RapyerKey | None = None) -> Fork:
+        """Has a model take part, whose key may be given; called before it changes.
 
-        Raises `ConcurrentTransactionError` where it takes part in another task's block.
+        `known`: there is a document, or will be. Raises `ConcurrentTransactionError` where it takes part in
+        another task's block.
         """
         fork = self._forks.get(id(root))
         if fork is None:
-            others = state_of(root).forks
+            key = key or root.key
+            state = state_of(root, key)
+            others = state.forks
             if others and cast("Fork", others[-1]).task is not self.task:
                 raise ConcurrentTransactionError(
                     f"{root.key!r} takes part in another task's block: load an instance for each task"
                 )
-            fork = Fork(root, self.task, known=known)
+            fork = Fork(root, key, state, self.task, known=known)
             self._forks[id(root)] = fork
             self._join(fork.route)
         elif known and not fork.known:
@@ -121,7 +119,7 @@ class Transaction:
 
     def changes(self, location: Location) -> bool:
         """Called before a local change: whether it is to be recorded. A new model is stored by saving it."""
-        fork = self.enlist(location.root)
+        fork = self.enlist(location.root, key=location.key)
         if fork.known:
             self._save_first(fork, location)
         return fork.known
@@ -147,7 +145,7 @@ class Transaction:
         `guard` makes of the reply what the server has to find there for this one to be right.
         """
         root = location.root
-        fork = self.enlist(root, known=True)
+        fork = self.enlist(root, known=True, key=location.key)
         self._save_first(fork, location)
         at = len(self._operations)
         reply, changes = self._run(fork, words)
@@ -250,7 +248,7 @@ class Transaction:
     async def _send(self, changed: list[Fork]) -> list[Any]:
         # The twin, for what was done decides about lifetimes, not that we look at it.
         reads = [
-            commands.get_ro(fork.key, *(path_text((name,)) for name in sorted(fork.changed)))
+            commands.get_ro(fork.key, *map(path_text, zip(sorted(fork.changed), strict=True)))
             for fork in changed
         ]
         first, *others = self._routes.values()

@@ -105,10 +105,6 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         for name in [*cls.__rapyer_codec__.atomic_fields(), *taken]:
             setattr(cls, name, field(name, cls.model_fields[name].deprecation_message))
 
-    @classmethod
-    def _rapyer_codec(cls) -> Codec:
-        return cls.__rapyer_codec__
-
     # -- which document it is
 
     @classmethod
@@ -171,7 +167,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         base = state_of(self).base
         return frozenset(
             name
-            for name in self._rapyer_codec().safe_fields
+            for name in self.__rapyer_codec__.safe_fields
             if base is not None
             and self.__dict__.get(name) is None
             and base.get(path_text((name,))) not in (None, b"null")
@@ -186,7 +182,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         With `only_existing` a document that is gone raises `KeyNotFound` instead of being created again.
         """
         location = self._rapyer_locate()
-        text = self._rapyer_codec().dump(self)
+        text = self.__rapyer_codec__.dump(self)
         if location.segments:
             if only_existing:
                 raise NestedModelError(
@@ -214,7 +210,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                     f"{cls.__name__}.ainsert takes its own models, not {model!r}"
                 )
             refuse_nested(model, "ainsert")
-        await insert([(model, model._rapyer_codec().dump(model)) for model in models])
+        await insert([(model, model.__rapyer_codec__.dump(model)) for model in models])
         return models
 
     @classmethod
@@ -229,7 +225,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 f"{cls.__name__}.aget_or_create takes one of its own models, not {model!r}"
             )
         refuse_nested(model, "aget_or_create")
-        key, text = model.key, model._rapyer_codec().dump(model)
+        key, text = model.key, model.__rapyer_codec__.dump(model)
         words = commands.getorcreate(key, text, expect_policy=True)
         answer = await execute(model._rapyer_route(), words)
         created, stored = cast("tuple[int, bytes]", answer)
@@ -342,7 +338,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         text = cast("bytes | None", await read(location, commands.get(location.key, location.path)))
         if text is None:
             raise KeyNotFound(f"there is nothing at {location.path} under {location.key!r}")
-        value = load(location.root, self._rapyer_codec(), text)
+        value = load(location.root, self.__rapyer_codec__, text)
         if (transaction := current()) is None or not transaction.holds(location.root):
             if location.segments:
                 learn(location.root, location.segments, text, value)
@@ -365,7 +361,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             transaction.enlist(location.root, known=True)
             take_values(self, changed, values)
             return
-        codec, known = self._rapyer_codec(), dict[bytes, Any]()
+        codec, known = self.__rapyer_codec__, dict[bytes, Any]()
         assignments: list[tuple[str, bytes]] = []
         for name in names_updated(self, changed, values):
             value = members_of(changed, name)[name]
@@ -381,11 +377,11 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
     def redis_dump_json(self) -> str:
         """The text of its document, as saving stores it."""
-        return self._rapyer_codec().dump(self).decode()
+        return self.__rapyer_codec__.dump(self).decode()
 
     def redis_dump(self) -> dict[str, Any]:
         """The same as JSON's types."""
-        return cast("dict[str, Any]", from_json(self._rapyer_codec().dump(self)))
+        return cast("dict[str, Any]", from_json(self.__rapyer_codec__.dump(self)))
 
     @acts(ActionGroup.DELETE)
     async def adelete(self) -> bool:
@@ -572,7 +568,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         try:
             holder, key = _place_slot.__get__(self)
         except AttributeError:
-            return Location(self, (), self._rapyer_own_key())
+            return Location(self, (), _own_key(self))
         location: Location = holder._rapyer_locate_child(self, key)
         if not holder._rapyer_child_codec(key).holds_model:
             raise DetachedValueError(
@@ -580,12 +576,6 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 "a dict: name the model in the field's annotation"
             )
         return location
-
-    def _rapyer_own_key(self) -> RapyerKey:
-        state = self._rapyer_state()
-        if state.key is not None and type(self).__rapyer_key_field__ is None:
-            return state.key
-        return RapyerKey(f"{self.class_key_initials()}:{self.pk}")
 
     def _rapyer_locate_child(self, child: Any, key: str) -> Location:
         if child._rapyer_kept and self.__dict__.get(key) is not child:
@@ -596,7 +586,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return self._rapyer_locate().at(key)
 
     def _rapyer_child_codec(self, key: str) -> Codec:
-        return self._rapyer_codec().field(key)
+        return self.__rapyer_codec__.field(key)
 
     def _rapyer_is_plain(self) -> bool:
         place = place_of(self)
@@ -665,6 +655,18 @@ holds_models(AtomicRedisModel)
 _saved_slot: Final[Any] = AtomicRedisModel.__dict__["_rapyer_saved"]
 _place_slot: Final[Any] = AtomicRedisModel.__dict__["_rapyer_place"]
 _save_slot: Final = _saved_slot.__set__
+
+
+def _own_key(model: AtomicRedisModel) -> RapyerKey:
+    """The key of a model that is a document of its own."""
+    if model.__rapyer_key_field__ is None:
+        try:
+            held = _saved_slot.__get__(model)
+        except AttributeError:
+            held = None
+        if type(held) is State and held.key is not None:
+            return held.key
+    return RapyerKey(f"{model.class_key_initials()}:{model.pk}")
 
 
 def _is_own_name(model: type[BaseModel], name: str) -> bool:

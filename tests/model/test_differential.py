@@ -601,7 +601,7 @@ class Run:
             return
         assert isinstance(text, bytes)
         expected = typed(self.reference.fields)
-        assert typed(plain(Thing._rapyer_codec().load(text))) == expected
+        assert typed(plain(Thing.__rapyer_codec__.load(text))) == expected
         for at in self.fresh:
             assert typed(plain(self.copies[at])) == expected
         left = await thing.attl()

@@ -194,9 +194,9 @@ async def test_what_python_does_to_a_model_the_server_does_too(
         assert same is thing
         change(thing)
         assert thing == expected
-        assert await stored(on_host, thing) != json.loads(expected._rapyer_codec().dump(expected))
+        assert await stored(on_host, thing) != json.loads(expected.__rapyer_codec__.dump(expected))
     assert thing == expected
-    assert plain(await stored(on_host, thing)) == plain(json.loads(expected._rapyer_codec().dump(expected)))
+    assert plain(await stored(on_host, thing)) == plain(json.loads(expected.__rapyer_codec__.dump(expected)))
     assert await Thing.aget(thing.key) == expected
 
 
@@ -224,7 +224,7 @@ async def test_outside_of_a_transaction_the_same_is_local(
     change(thing)
     assert await stored(on_host, thing) == document
     await thing.asave()
-    assert plain(await stored(on_host, thing)) == plain(json.loads(thing._rapyer_codec().dump(thing)))
+    assert plain(await stored(on_host, thing)) == plain(json.loads(thing.__rapyer_codec__.dump(thing)))
 
 
 async def test_operations_add_to_what_others_did_meanwhile(on_host: Host, thing: Any) -> None:
@@ -325,7 +325,7 @@ async def test_what_was_taken_in_a_block_is_what_is_taken_or_nothing_is(on_host:
                 await on_host.call("MODEL.SET", thing.key, "$.counts", '{"x":77}')
                 await on_host.call("MODEL.SET", thing.key, "$.parts[0].n", "77")
         assert thing == before
-        await on_host.call("MODEL.SET", thing.key, "$", thing._rapyer_codec().dump(thing))
+        await on_host.call("MODEL.SET", thing.key, "$", thing.__rapyer_codec__.dump(thing))
 
 
 async def test_a_whole_value_is_refused_when_it_changed_meanwhile(on_host: Host, thing: Any) -> None:

@@ -285,7 +285,7 @@ def _in_place(compute: Callable[[Any, Any], Any], describe: _Describe) -> Callab
         base, done = (value, ()) if before is None else before
         operation = describe(value, amount)
         # Of a date-time the result is of the value's own class already.
-        make = next((make for plain, atomic, make in _KINDS if type(result) in (plain, atomic)), None)
+        make = _MAKE.get(type(result))
         if make is None:
             return result
         pending = make(result)
@@ -334,6 +334,9 @@ _KINDS: Final[tuple[tuple[type, type, Callable[[Any], Any]], ...]] = (
     (datetime, RedisDatetime, _redis_datetime),
     (RedisDatetimeTimestamp, RedisDatetimeTimestamp, _redis_timestamp),
 )
+_MAKE: Final[dict[type, Callable[[Any], Any]]] = {
+    kind: make for plain, atomic, make in _KINDS for kind in (plain, atomic)
+}
 for _plain, _atomic, _make in _KINDS:
     binds(_atomic)(partial(_bind, _make))
     if _plain is not _atomic:
