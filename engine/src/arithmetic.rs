@@ -1,6 +1,7 @@
 //! Arithmetic on JSON numbers as Python does it: exact for integers of any size, IEEE doubles for the rest.
 
 use num_bigint::{BigInt, Sign};
+use smallvec::SmallVec;
 
 use crate::Error;
 use crate::integer;
@@ -27,19 +28,22 @@ pub(crate) fn is_number(text: &[u8]) -> bool {
     matches!(text.first(), Some(b'-' | b'0'..=b'9'))
 }
 
+/// The text of a number that was computed: on the stack, as most are short.
+pub(crate) type Number = SmallVec<[u8; 32]>;
+
 /// `left` and `right` are JSON numbers; so is the result.
-pub(crate) fn calculate(left: &[u8], operator: Operator, right: &[u8]) -> Result<String, Error> {
+pub(crate) fn calculate(left: &[u8], operator: Operator, right: &[u8]) -> Result<Number, Error> {
     // Counters, which are most of it.
     if operator == Add
         && let (Some(left), Some(right)) = (integer::parse(left), integer::parse(right))
         && let Some(sum) = left.checked_add(right)
     {
-        return Ok(itoa::Buffer::new().format(sum).to_owned());
+        return Ok(Number::from_slice(itoa::Buffer::new().format(sum).as_bytes()));
     }
     if json::kind(left) == Kind::Integer && json::kind(right) == Kind::Integer {
-        return combine_integers(&whole(left)?, operator, &whole(right)?);
+        return Ok(combine_integers(&whole(left)?, operator, &whole(right)?)?.into_bytes().into());
     }
-    printed(combine_doubles(double(left)?, operator, double(right)?)?)
+    Ok(printed(combine_doubles(double(left)?, operator, double(right)?)?)?.into_bytes().into())
 }
 
 /// A JSON integer of any size.
@@ -204,7 +208,8 @@ mod tests {
     use super::*;
 
     fn calc(left: &str, operator: Operator, right: &str) -> Result<String, Error> {
-        calculate(left.as_bytes(), operator, right.as_bytes())
+        let number = calculate(left.as_bytes(), operator, right.as_bytes())?;
+        Ok(String::from_utf8(number.into_vec()).unwrap())
     }
 
     fn sum(left: &str, right: &str) -> Result<String, Error> {

@@ -149,6 +149,8 @@ pub struct Touched<'a> {
     pub effect: Effect,
     /// What happens to its deadline.
     pub deadline: Deadline,
+    /// What its document remembers, or did before it was deleted.
+    pub header: Header,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,6 +27,8 @@ struct Slot<'k> {
     deadline: State<Time>,
     /// What the operations amount to.
     effect: Option<Effect>,
+    /// What the document remembered when the last of them had touched it.
+    header: Header,
     /// Whether a document was there before the batch; asked for when the first operation creates or deletes.
     existed: Option<bool>,
     /// How long its text was before the batch, if it was there; known once an operation changes or makes it.
@@ -51,7 +53,8 @@ impl<'h, 'k> Staged<'h, 'k> {
             places.entry(*key).or_insert_with(|| {
                 let (document, deadline) = (State::AsItWas, State::AsItWas);
                 let (effect, existed) = (None, None);
-                slots.push(Slot { key, document, deadline, effect, existed, before: 0, grown: 0 });
+                let header = Header::default();
+                slots.push(Slot { key, document, deadline, effect, header, existed, before: 0, grown: 0 });
                 slots.len() - 1
             });
         }
@@ -115,7 +118,7 @@ fn change(effect: Effect, before: Option<Time>, after: Option<Time>) -> Deadline
 
 impl<'k> Slot<'k> {
     fn commit(self, host: &mut dyn Host) -> Option<Touched<'k>> {
-        let Self { key, document, deadline, effect, .. } = self;
+        let Self { key, document, deadline, effect, header, .. } = self;
         let effect = effect?;
         let before = if effect == Effect::Created { None } else { host.deadline(key) };
         let done = match document {
@@ -139,12 +142,13 @@ impl<'k> Slot<'k> {
             State::Gone => change(effect, before, None),
             State::AsItWas => Deadline::Keep,
         };
-        Some(match (done, effect) {
+        let (effect, deadline) = match (done, effect) {
             // Named all the same: replicas count the keys.
-            (false, _) => Touched { key, effect: Effect::Read, deadline: Deadline::Keep },
-            (true, Effect::Deleted) => Touched { key, effect, deadline: Deadline::Keep },
-            (true, _) => Touched { key, effect, deadline },
-        })
+            (false, _) => (Effect::Read, Deadline::Keep),
+            (true, Effect::Deleted) => (effect, Deadline::Keep),
+            (true, _) => (effect, deadline),
+        };
+        Some(Touched { key, effect, deadline, header })
     }
 
     /// The length of its text as the operations have left it.
@@ -299,6 +303,7 @@ impl Host for Staged<'_, '_> {
         for touched in done.touched {
             let slot = self.slot(touched.key);
             slot.add(touched.effect);
+            slot.header = touched.header;
             let grown = slot.len().saturating_sub(slot.before);
             let grew = std::mem::replace(&mut slot.grown, grown);
             match touched.deadline {

@@ -32,15 +32,27 @@ pub(crate) fn run(
     // Readers get by without them, mostly.
     let flags = entry.command.access.writes().then(|| context.flags());
     if flags.is_some_and(Flags::obeys) {
-        // Sent in its client's words, so nothing follows from the time; a clock that is off is no reason to refuse.
-        let now = now.clamp(0, lifetime::MAX_TIME);
-        let mut server = Server::new(row, context, words, &args, now, Part::Replay, flags);
-        let no_deadlines = b"";
-        return replay(entry, &args, no_deadlines, &mut server, answer)
+        return repeat(row, context, words, &args, answer)
             .inspect_err(|error| context.warn(&format!("{}: {error}", name.bytes().escape_ascii())));
     }
     let mut server = Server::new(row, context, words, &args, now, Part::Client, flags);
     execute(entry, &args, &mut server, answer)
+}
+
+/// Runs a command that another server has run and sent in its client's words.
+#[cold]
+fn repeat(
+    row: usize,
+    context: Context<'_>,
+    words: &[Word<'_>],
+    args: &[&[u8]],
+    answer: &mut Answer<'_>,
+) -> Result<(), Error> {
+    // Nothing follows from the time; a clock that is off is no reason to refuse.
+    let now = context.now().clamp(0, lifetime::MAX_TIME);
+    let mut server = Server::new(row, context, words, args, now, Part::Replay, None);
+    let no_deadlines = b"";
+    replay(Entry { command: TABLE[row], twin: false }, args, no_deadlines, &mut server, answer)
 }
 
 /// Runs a command that another server has run, with its time and its deadlines.
@@ -173,9 +185,10 @@ impl<'c> Server<'c> {
             // Closed before it is opened again: what a writer did reaches the server first.
             self.open = None;
             let place = self.place(key);
-            self.open = Some((place, Key::open(self.context, self.words[place], mode)?));
+            let opened = Key::open(self.context, self.words[place], mode)?;
+            return Ok(&mut self.open.insert((place, opened)).1);
         }
-        Ok(&mut self.open.as_mut().expect("it was just opened").1)
+        Ok(&mut self.open.as_mut().expect("it is open").1)
     }
 
     fn caller(&mut self) -> &Caller<'c> {

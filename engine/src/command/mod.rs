@@ -178,8 +178,6 @@ pub struct Call<'a> {
     /// The key of the document that `defaults` were added to.
     defaulted: Option<&'a [u8]>,
     touched: SmallVec<[Touched<'a>; 1]>,
-    /// The headers of what was touched, side by side with it. A batch, whose operations have decided, has none.
-    headers: SmallVec<[Header; 1]>,
     policies_changed: bool,
 }
 
@@ -207,7 +205,6 @@ impl<'a> Call<'a> {
             defaults: Defaults::default(),
             defaulted: None,
             touched: SmallVec::new(),
-            headers: SmallVec::new(),
             policies_changed: false,
         }
     }
@@ -321,6 +318,7 @@ impl<'a> Call<'a> {
     }
 
     /// Says that the document under `key` was read, created, changed or deleted.
+    #[inline]
     pub(crate) fn touch(&mut self, key: &'a [u8], effect: Effect, header: Header) {
         self.set_deadline(key, effect, Deadline::Keep, header);
     }
@@ -334,9 +332,9 @@ impl<'a> Call<'a> {
     }
 
     /// Says that the lifetime of the document under `key` was set; `effect` tells a refresh from a setting.
+    #[inline]
     pub(crate) fn set_deadline(&mut self, key: &'a [u8], effect: Effect, deadline: Deadline, header: Header) {
-        self.touched.push(Touched { key, effect, deadline });
-        self.headers.push(header);
+        self.touched.push(Touched { key, effect, deadline, header });
     }
 
     pub(crate) fn change_policies(&mut self) {
@@ -374,7 +372,8 @@ impl<'a> Call<'a> {
             // What belongs to no group has said itself what becomes of deadlines.
             return;
         }
-        for (touched, header) in self.touched.iter_mut().zip(&self.headers) {
+        for touched in &mut self.touched {
+            let header = &touched.header;
             let deadline = match touched.effect {
                 Effect::Created => self
                     .host
@@ -408,8 +407,8 @@ impl<'a> Call<'a> {
         if !self.reply.awaits_version() {
             return;
         }
-        let header = match self.headers.last() {
-            Some(header) => Some(*header),
+        let header = match self.touched.last() {
+            Some(touched) => Some(touched.header),
             // Nothing was found in it, or a condition was not met.
             None => self.host.read(args[0]).ok().flatten().map(Document::header),
         };

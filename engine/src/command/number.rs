@@ -1,14 +1,13 @@
 //! Commands that compute: INCRBY, CALC.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::cmp::Ordering;
-
-use smallvec::SmallVec;
 
 use super::document::create_with;
 use super::require::Requirements;
 use super::{Access, Arg, Call, Command, DEFAULT, KEY, Keys, Kind, PATH, REQUIRE, STRICT, Terms};
-use crate::arithmetic::{Operator, calculate, double, is_number, printed};
+use crate::arithmetic::{Number, Operator, calculate, double, is_number, printed};
 use crate::container::fits;
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
@@ -96,36 +95,36 @@ struct Increment<'a> {
     terms: Terms<'a>,
 }
 
-/// A sum as the reply holds it: on the stack, as most are short.
-type Sum = SmallVec<[u8; 32]>;
-
 impl Increment<'_> {
     /// The new number; `None` where it would cross a bound, and nothing changed.
-    fn apply(&self, document: &mut Draft<'_>) -> Result<Option<Sum>, Error> {
+    fn apply(&self, document: &mut Draft<'_>) -> Result<Option<Number>, Error> {
         let Self { path, operand, least, most, terms } = self;
-        let sum = document.edit(path.steps(), |node| {
+        // Outlives the edit, which writes it from here, and is the reply then.
+        let new = OnceCell::new();
+        let seen = document.edit(path.steps(), |node| {
             let sum = combined(node, path, Operator::Add, operand)?;
             for (word, bound, way) in [("MIN", least, Ordering::Less), ("MAX", most, Ordering::Greater)] {
                 let Some(bound) = bound else { continue };
-                if json::order(sum.as_bytes(), bound) != Some(way) {
+                if json::order(&sum, bound) != Some(way) {
                     continue;
                 }
                 if terms.strict {
                     let condition = [word.as_bytes(), b" ", bound].concat();
-                    return Err(Error::unmet(&condition, path, "would hold", sum.as_bytes()));
+                    return Err(Error::unmet(&condition, path, "would hold", &sum));
                 }
-                return Ok((None, None));
+                return Ok(((), None));
             }
-            terms.requirements.check_number(path, sum.as_bytes())?;
-            let reply = Sum::from_slice(sum.as_bytes());
-            Ok((Some(reply), Some(Edit::Set(sum.into_bytes().into()))))
+            terms.requirements.check_number(path, &sum)?;
+            let sum: &[u8] = new.get_or_init(|| sum);
+            Ok(((), Some(Edit::Set(sum.into()))))
         })?;
-        sum.ok_or_else(|| Error::no_path(path))
+        seen.ok_or_else(|| Error::no_path(path))?;
+        Ok(new.into_inner())
     }
 }
 
 /// The number at a path, combined with another one.
-fn combined(node: Node<'_>, path: &Path, operator: Operator, operand: &[u8]) -> Result<String, Error> {
+fn combined(node: Node<'_>, path: &Path, operator: Operator, operand: &[u8]) -> Result<Number, Error> {
     match node {
         Node::Text(text) if is_number(text) => calculate(text, operator, operand),
         _ => Err(Error::bad_type(path, "a number", node.kind())),
@@ -208,7 +207,7 @@ fn calc(call: &mut Call<'_>) -> Result<(), Error> {
     let room = document.room();
     let value = document.edit(path.steps(), |node| {
         let value = match operation {
-            Operation::Combine(operator) => combined(node, &path, operator, &operand)?.into_bytes(),
+            Operation::Combine(operator) => combined(node, &path, operator, &operand)?.into_vec(),
             Operation::Repeat => repeated(node, &path, &operand, room, &requirements)?,
             Operation::Shift => shifted(node, &path, &operand)?,
         };

@@ -184,9 +184,7 @@ fn count(args: &mut Args<'_>) -> Result<usize, Error> {
 fn is_multiple(number: &[u8], of: &[u8]) -> Result<bool, Error> {
     const CLOSE: f64 = 1e-9;
     if [number, of].map(json::kind) == [Json::Integer; 2] {
-        return Ok(
-            json::order(calculate(number, Operator::Modulo, of)?.as_bytes(), b"0") == Some(Ordering::Equal)
-        );
+        return Ok(json::order(&calculate(number, Operator::Modulo, of)?, b"0") == Some(Ordering::Equal));
     }
     let (number, of) = (double(number)?, double(of)?);
     let (rest, close) = ((number % of).abs(), number.abs() * CLOSE);

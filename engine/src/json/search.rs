@@ -8,6 +8,14 @@ pub(super) fn find_quote(text: &[u8], at: usize) -> usize {
     find(text, at, |word| bytes_equal(word, b'"') | bytes_equal(word, b'\\'))
 }
 
+/// The first quote or backslash within a word from `at` on, or where to go on; nothing where less than a word is left.
+#[inline]
+pub(super) fn quote_in_word(text: &[u8], at: usize) -> Option<Result<usize, usize>> {
+    let word = u64::from_le_bytes(*text.get(at..)?.first_chunk()?);
+    let marks = bytes_equal(word, b'"') | bytes_equal(word, b'\\');
+    Some(if marks == 0 { Err(at + WORD) } else { Ok(at + first_byte(marks)) })
+}
+
 /// The first byte from `at` on that cannot stand for itself in a string, which is a quote, a backslash or a control
 /// character; the text's length when there is none.
 pub(super) fn find_special(text: &[u8], at: usize) -> usize {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::canonical::MAX_DEPTH;
-use super::search::{find_quote, find_structure};
+use super::search::{find_quote, find_structure, quote_in_word};
 
 /// The types a value can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,7 @@ pub(crate) fn whole(text: &[u8]) -> Option<i64> {
 }
 
 /// Where the value that starts at `at` ends.
+#[inline]
 pub fn skip(text: &[u8], at: usize) -> usize {
     match text.get(at) {
         Some(b'"') => skip_string(text, at),
@@ -66,8 +67,29 @@ pub fn skip(text: &[u8], at: usize) -> usize {
     }
 }
 
+/// Most values that are skipped are short strings without escapes: so what takes more is left to a function that is
+/// called at the end, and this one has nothing to save for its caller.
+#[inline(never)]
 fn skip_string(text: &[u8], at: usize) -> usize {
     let mut at = at + 1;
+    while let Some(quote) = quote_in_word(text, at) {
+        match quote {
+            Ok(quote) if text.get(quote) == Some(&b'"') => return quote + 1,
+            Ok(_) => break,
+            Err(next) => at = next,
+        }
+    }
+    skip_rest(text, at)
+}
+
+#[inline(never)]
+fn skip_rest(text: &[u8], at: usize) -> usize {
+    string_end(text, at)
+}
+
+/// Where the string ends that `at` is in, not at the character behind a backslash.
+#[inline]
+fn string_end(text: &[u8], mut at: usize) -> usize {
     loop {
         at = find_quote(text, at);
         match text.get(at) {
@@ -78,6 +100,7 @@ fn skip_string(text: &[u8], at: usize) -> usize {
     }
 }
 
+#[inline(never)]
 fn skip_container(text: &[u8], at: usize) -> usize {
     let mut at = at;
     let mut depth = 0_usize;
@@ -85,7 +108,7 @@ fn skip_container(text: &[u8], at: usize) -> usize {
         at = find_structure(text, at);
         match text.get(at) {
             Some(b'"') => {
-                at = skip_string(text, at);
+                at = string_end(text, at + 1);
                 continue;
             }
             Some(b'[' | b'{') => depth += 1,
