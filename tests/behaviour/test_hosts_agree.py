@@ -24,6 +24,9 @@ path = st.sampled_from(
         "$.map.z[1]",
         "$.",
         "$[",
+        "$.items[?@.id==1]",
+        "$.items[?@['id']==2].n",
+        "$.items[?@.n==1].n",
         "a",
     ]
 )
@@ -54,6 +57,7 @@ value = st.one_of(
             "[]",
             "[1, 2,3]",
             '{"a":1,"list":[1,[2]],"map":{"x.y":0,"z":[1,2]}}',
+            '{"a":1,"items":[{"id":1,"n":1},{"id":2,"n":1}]}',
             '{"a" : 1, "a" : 2}',
             '{"a":1',
         ]
@@ -85,6 +89,12 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(lambda head, tail: (*head, *tail), command("MODEL.POP", key, path), which),
     command("MODEL.SAVE", key, value, st.just("ONLY"), st.just("2"), st.just('"a"'), st.just('"list"')),
     command("MODEL.UPDATE", key, path, value, path, value),
+    command("MODEL.EDIT", key),
+    command("MODEL.EDIT", key, st.just("SET"), path, value, st.just("UNSET"), path),
+    command("MODEL.EDIT", key, st.just("ADD"), path, st.just("2"), value, value, st.just("SET"), path, value),
+    command(
+        "MODEL.EDIT", key, st.just("DISCARD"), path, st.just("1"), value, st.just("ADD"), path, index, value
+    ),
     command("MODEL.APPEND", key, path, value),
     command("MODEL.APPEND", key, path, value, value),
     command("MODEL.APPEND", key, path, value, st.just("MAXLEN"), st.just("2"), st.just("UNIQUE")),

@@ -8,15 +8,50 @@ use crate::node::{Edit, Node};
 use crate::path::{Name, Path, Step};
 use crate::{Draft, Error};
 
-/// Sets the value at a path, which may be that of a new member, unless `NX` or `XX` forbids it; whether it did.
+/// When a value is set.
+#[derive(Clone, Copy)]
+pub(super) enum Only {
+    /// Where there is none: `NX`.
+    Missing,
+    /// Where there is one: `XX`.
+    Present,
+    /// Where that changes the text.
+    Different,
+}
+
+impl Only {
+    /// What an option stands for.
+    pub(super) fn of(option: &str) -> Self {
+        if option == "NX" { Self::Missing } else { Self::Present }
+    }
+
+    fn is_met(self, found: Option<Node<'_>>, value: &[u8]) -> bool {
+        match self {
+            Self::Missing => found.is_none(),
+            Self::Present => found.is_some(),
+            Self::Different => is_another(found, value),
+        }
+    }
+}
+
+/// Whether a text is not the value's.
+pub(super) fn is_another(found: Option<Node<'_>>, text: &[u8]) -> bool {
+    found.is_none_or(|found| found.len() != text.len() || *found.text() != *text)
+}
+
+/// Sets the value at a path, which may be that of a new member, unless the condition forbids it; whether it did.
 pub(super) fn assign(
     document: &mut Draft<'_>,
     path: &Path,
     value: &[u8],
-    condition: Option<&str>,
+    only: Option<Only>,
 ) -> Result<bool, Error> {
     let Some((last, above)) = path.steps().split_last() else {
-        return document.replace(value).map(|()| true);
+        let met = only.is_none_or(|only| only.is_met(Some(document.root()), value));
+        if met {
+            document.replace(value)?;
+        }
+        return Ok(met);
     };
     let done = match last {
         Step::Name(name) => document.edit(above, |parent| {
@@ -24,16 +59,11 @@ pub(super) fn assign(
             if found != Kind::Object {
                 return Err(Error::bad_type(path, "an object around its last step", found));
             }
-            let exists = || parent.child(last).is_some();
-            let met = match condition {
-                Some("NX") => !exists(),
-                Some("XX") => exists(),
-                _ => true,
-            };
+            let met = only.is_none_or(|only| only.is_met(parent.child(last), value));
             Ok((met, met.then_some(Edit::Put { name, value })))
         })?,
-        Step::Index(_) | Step::Filter(_) => document.edit(path.steps(), |_| {
-            let met = condition != Some("NX");
+        Step::Index(_) | Step::Filter(_) => document.edit(path.steps(), |found| {
+            let met = only.is_none_or(|only| only.is_met(Some(found), value));
             Ok((met, met.then(|| Edit::Set(value.into()))))
         })?,
     };
@@ -93,21 +123,21 @@ impl<'d> Claims<'d> {
     /// Where a value assigned to a path gets; `None` where assigning fails.
     pub(super) fn goal(&self, path: &Path) -> Option<Path> {
         match path.split_last() {
-            Some((above, last @ Step::Name(_))) => self
-                .resolve(&above)
-                .filter(|(_, parent)| parent.kind() == Kind::Object)
-                .map(|(parent, _)| parent.join(last.clone())),
-            _ => self.resolve(path).map(|(place, _)| place),
+            Some((above, last @ Step::Name(_))) => {
+                let (parent, node) = self.resolve(&above).ok()??;
+                (node.kind() == Kind::Object).then(|| parent.join(last.clone()))
+            }
+            _ => self.resolve(path).ok()?.map(|(place, _)| place),
         }
     }
 
     /// The value at a path, and where it is with every index counted from the start.
-    pub(super) fn resolve(&self, path: &Path) -> Option<(Path, Node<'d>)> {
-        self.root.resolve(path.steps()).ok().flatten()
+    pub(super) fn resolve(&self, path: &Path) -> Result<Option<(Path, Node<'d>)>, Error> {
+        self.root.resolve(path.steps())
     }
 
-    /// Notes an edit at a path that changes `place` and adds `bytes` there; `None` where there is no room for them, or the
-    /// path is ambiguous or may become so.
+    /// Notes an edit at a path, not an ambiguous one, that changes `place` and adds `bytes` there; `None` where there is no
+    /// room for them, or the path may become ambiguous.
     pub(super) fn claim(&mut self, path: &Path, place: Path, of_set: bool, bytes: usize) -> Option<()> {
         let name = match path.steps().last() {
             Some(Step::Name(name)) => name.len() + 2,
@@ -115,12 +145,9 @@ impl<'d> Claims<'d> {
         };
         self.room.check(name + bytes).ok()?;
         self.room = self.room.less(name + bytes);
-        if path.has_filter() {
-            self.root.settle(path.steps()).ok()?;
-        }
         for (at, step) in path.steps().iter().enumerate() {
             if let Step::Filter(filter) = step {
-                let (array, _) = self.resolve(&Path::from(&path.steps()[..at]))?;
+                let (array, _) = self.resolve(&Path::from(&path.steps()[..at])).ok()??;
                 self.filters.push((array, filter.member.clone()));
             }
         }

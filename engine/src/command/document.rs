@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::assign::{assign_all, remove};
+use super::assign::{assign_all, is_another, remove};
 use super::{Access, Arg, Call, Command, KEY, Keys, Kind, NX, XX};
 use crate::host::Effect;
 use crate::json::{self, Kind as Json};
 use crate::limits::{Bound, Limit};
-use crate::node::Node;
 use crate::path::{Path, Step};
 use crate::{Document, Draft, Error, Groups, Header, Reply};
 
@@ -199,11 +198,6 @@ fn save_members(document: &mut Draft<'_>, new: &[u8], only: &HashSet<Vec<u8>>) -
         changed |= remove(document, &path)?;
     }
     Ok(changed)
-}
-
-/// Whether a text is not the value's.
-pub(super) fn is_another(saved: Option<Node<'_>>, text: &[u8]) -> bool {
-    saved.is_none_or(|saved| saved.len() != text.len() || *saved.text() != *text)
 }
 
 /// The path of a member of the root. The name is canonical, quotes included.

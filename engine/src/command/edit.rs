@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 
 use super::args::Values;
-use super::assign::{Claims, assign, remove};
-use super::document::is_another;
+use super::assign::{Claims, Only, assign, remove};
 use super::set::{add_all, discard_all, retain_new};
 use super::value::refuse_root;
 use super::{AS, Access, Arg, Call, Command, KEY, Keys, Kind, PATH, Terms, optional_equality};
@@ -102,13 +101,7 @@ impl<'a> Edit<'a> {
         // The edits before may have made it a large one.
         document.break_up();
         match &self.action {
-            Action::Set(value) => {
-                let changes = is_another(document.root().find(path.steps())?, value);
-                if changes {
-                    assign(document, path, value, None)?;
-                }
-                Ok(changes)
-            }
+            Action::Set(value) => assign(document, path, value, Some(Only::Different)),
             Action::Unset => remove(document, path),
             Action::Add(values, equality) => {
                 let mut values = values.clone();
@@ -179,15 +172,15 @@ impl Edit<'_> {
         let (place, of_set, bytes) = match &self.action {
             Action::Set(value) => (claims.goal(path)?, false, value.len()),
             Action::Add(values, _) | Action::Discard(values, _) => {
-                let place = match claims.resolve(path) {
+                let place = match claims.resolve(path).ok()? {
                     Some((place, node)) => (node.kind() == Json::Array).then_some(place),
                     None => claims.goal(path),
                 };
                 (place?, true, values.iter().map(|value| value.len() + 1).sum::<usize>() + 2)
             }
-            // Nothing can keep a value from being removed. The elements behind one move: it claims their array.
+            // Nothing but an ambiguous path can keep a value from being removed. The elements behind one move: it claims their array.
             Action::Unset => {
-                let place = claims.resolve(path).map_or_else(|| path.clone(), |(place, _)| place);
+                let place = claims.resolve(path).ok()?.map_or_else(|| path.clone(), |(place, _)| place);
                 let array = match place.split_last() {
                     Some((array, Step::Index(_))) => Some(array),
                     _ => None,

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::args::exclusive;
-use super::assign::{assign, assign_all, merge, remove};
+use super::assign::{Only, assign, assign_all, merge, remove};
 use super::condition::{self, Condition};
 use super::document::put;
 use super::{Access, Arg, Call, Command, DEFAULT, KEY, Keys, Kind, NX, PATH, STRICT, XX, found};
@@ -63,7 +63,7 @@ fn set_below<'a>(
 ) -> Result<bool, Error> {
     call.work_specially();
     let mut document = call.edit(key)?;
-    let done = assign(&mut document, path, value, condition)?;
+    let done = assign(&mut document, path, value, condition.map(Only::of))?;
     if done {
         let header = document.header();
         call.touch(key, Effect::Changed, header);
