@@ -25,10 +25,16 @@ impl Mirror {
         self.document.as_ref().map(|document| document.text().into_owned())
     }
 
+    /// Readies the document for looks below its root, which then do not cost its size.
+    pub fn break_up(&mut self) {
+        if let Some(document) = &mut self.document {
+            document.break_up();
+        }
+    }
+
     /// The text of the value at a path, where there is one.
-    pub fn get(&mut self, path: &Path) -> Result<Option<Vec<u8>>, Error> {
-        let Some(document) = self.document.as_mut() else { return Ok(None) };
-        document.break_up();
+    pub fn get(&self, path: &Path) -> Result<Option<Vec<u8>>, Error> {
+        let Some(document) = &self.document else { return Ok(None) };
         Ok(document.root().find(path.steps())?.map(|node| node.text().into_owned()))
     }
 

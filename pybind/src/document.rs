@@ -53,8 +53,13 @@ impl Document {
 
     /// The text of the value at a path; None where there is none.
     fn get<'py>(&self, py: Python<'py>, path: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let mut mirror = self.mirror();
+        // What forks share is looked at as it is: breaking it up would copy it.
+        if let Some(alone) = Arc::get_mut(&mut mirror) {
+            alone.break_up();
+        }
         let found = Path::parse(path.as_bytes())
-            .and_then(|path| Arc::make_mut(&mut self.mirror()).get(&path))
+            .and_then(|path| mirror.get(&path))
             .map_err(|error| CommandError::new_err(error.to_string()))?;
         Ok(found.map(|text| PyBytes::new(py, &text)))
     }

@@ -180,6 +180,8 @@ _BINDERS: Final[dict[type, _Binder | None]] = {}
 # A plain value that cannot change is never bound already: what to make of it before it gets its place.
 _MAKERS: Final[dict[type, Callable[[Any], Any]]] = {}
 _MODELS: Final[list[_Binder]] = []
+# The types whose values keep their places.
+_KEPT: Final[set[type]] = set()
 
 
 def binds(*kinds: type) -> Callable[[_Binder], _Binder]:
@@ -191,6 +193,8 @@ def binds(*kinds: type) -> Callable[[_Binder], _Binder]:
                 _MODELS.append(binder)
             else:
                 _BINDERS[kind] = binder
+            if getattr(kind, "_rapyer_kept", False):
+                _KEPT.add(kind)
         return binder
 
     return register
@@ -231,7 +235,7 @@ def merged(old: Any, new: Any) -> Any:
 
 def field(name: str, deprecation: str | None = None) -> "Field | _DeprecatedField":
     """The descriptor of a model's field whose values have atomic methods."""
-    handed_out = Field(name, _MAKERS, _handed_out, _without)
+    handed_out = Field(name, _MAKERS, _KEPT, _handed_out, _without)
     return handed_out if deprecation is None else _DeprecatedField(handed_out, deprecation)
 
 

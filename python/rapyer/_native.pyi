@@ -60,14 +60,16 @@ class Document:
 class Field:
     """The descriptor of a model's field: hands out what the model holds, bound to its place.
 
-    `makers` says what is made of a value of a type. `bind` is called for any other, with it, the model and
-    the name; `missing` where there is none, with the model or None, its class and the name.
+    `makers` says what is made of a value of a type. A value of a type in `kept` that has this place already
+    is handed out as it is. `bind` is called for any other, with it, the model and the name; `missing` where
+    there is none, with the model or None, its class and the name.
     """
 
     def __init__(
         self,
         name: str,
         makers: dict[type, Callable[[Any], Any]],
+        kept: set[type],
         bind: Callable[[Any, Any, str], Any],
         missing: Callable[[Any, type, str], Any],
     ) -> None: ...
