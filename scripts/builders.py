@@ -46,6 +46,11 @@ def keys_of(words: tuple[_WordT, ...]) -> tuple[_WordT, ...]:
         return words[place]
     return words[place + 1 : place + 1 + int(words[place])]
 '''
+WITH_VERSION = '''\
+def with_version(words: Command) -> Command:
+    """The same command, whose reply is in an array with the version that the document is at afterwards."""
+    return (*words, "WITHVERSION")
+'''
 BATCH = """\
 keys: dict[Word, None] = {}
 batch: list[Word] = []
@@ -99,9 +104,9 @@ TYPES = {
 
 
 def module(table: list[Command]) -> str:
-    names = sorted([*map(function_name, table), "keys_of"])
+    names = sorted([*map(function_name, table), "keys_of", "with_version"])
     exports = f'__all__ = {names!r}\n\n_WordT = TypeVar("_WordT", bound=Word)\n\n{places(table)}'
-    return formatted("\n\n".join([HEAD + "\n" + exports, *map(builder, table), KEYS_OF]))
+    return formatted("\n\n".join([HEAD + "\n" + exports, *map(builder, table), KEYS_OF, WITH_VERSION]))
 
 
 def formatted(source: str) -> str:

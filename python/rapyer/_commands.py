@@ -73,6 +73,7 @@ __all__ = [
     "unpush",
     "unset",
     "update",
+    "with_version",
 ]
 
 _WordT = TypeVar("_WordT", bound=Word)
@@ -1186,3 +1187,8 @@ def keys_of(words: tuple[_WordT, ...]) -> tuple[_WordT, ...]:
     if isinstance(place, slice):
         return words[place]
     return words[place + 1 : place + 1 + int(words[place])]
+
+
+def with_version(words: Command) -> Command:
+    """The same command, whose reply is in an array with the version that the document is at afterwards."""
+    return (*words, "WITHVERSION")

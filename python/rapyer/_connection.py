@@ -49,6 +49,8 @@ class Route(NamedTuple):
     """Whether the policy is put on the server, or expected there."""
     timeout: float | None = None
     """What `RAPYER_URL` may take, in seconds; a transport has its own."""
+    optimistic: bool = False
+    """Whether the model's saves insist on the version that was last seen."""
 
 
 _SCHEMES = ("redis", "rediss", "unix")

@@ -16,7 +16,17 @@ from uuid import UUID
 from rapyer import _commands as commands
 from rapyer._binding import Root, merged, path_text
 from rapyer._native import CommandError, Document
-from rapyer._state import Edit, State, edits, load, members_of, rebased, show, take_over
+from rapyer._state import (
+    Edit,
+    State,
+    edits,
+    is_versioned,
+    load,
+    members_of,
+    rebased,
+    show,
+    take_over,
+)
 from rapyer._words import Command
 from rapyer.errors import CantSerializeRedisValueError, command_error
 from rapyer.fields import RapyerKey
@@ -67,6 +77,9 @@ class Fork:
         self.changed: set[str] = set()
         """The fields that operations were recorded for."""
         self.is_saved = False
+        self.insists = False
+        """Whether the document is to be as it was last seen."""
+        self._is_whole = False
         self._unsaved: dict[str, list[Edit]] | None = None
         self._state.forks.append(self)
 
@@ -133,6 +146,7 @@ class Fork:
         self.operations.append(words)
         self.known = True
         self.is_guess = False
+        self._is_whole = True
 
     def deleted(self) -> None:
         """The document is going to be deleted."""
@@ -154,6 +168,26 @@ class Fork:
         if self._entry is None:
             return None
         return commands.create(self.key, self._entry.text(), nx=True, expect_policy=True)
+
+    # -- versions
+
+    def is_versioned(self) -> bool:
+        """Whether the block asks for the version that it leads to."""
+        return self.insists or is_versioned(self.route, self._state)
+
+    def unchanged(self) -> Command | None:
+        """What insists on the document that was last seen; None for one that never was."""
+        state = self._state
+        if state.base is None:
+            return None
+        if state.version is not None:
+            return commands.expect(self.key, "$", ifversion=state.version)
+        return commands.expect(self.key, "$", state.base.text())
+
+    def advance(self, before: bytes | None, after: bytes | None) -> None:
+        """The block led from one version to another: what is known follows, unless others came between."""
+        if self.insists or self._is_whole or before in (None, self._state.version):
+            self._state.version = after
 
     # -- the base moves
 
@@ -229,7 +263,7 @@ class Fork:
                 base.apply(commands.set_("", path, text))
                 news.append(("put", (name,), text))
         if not self.is_guess:
-            state.know(self.key, base)
+            state.know(self.key, base, state.version)
         if self.around is None:
             if news:
                 take_over(root, news)

@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from rapyer import _commands as commands
-from rapyer._connection import execute, scan, slot
+from rapyer._connection import Route, execute, scan, slot
 from rapyer._state import state_of
 from rapyer._transaction import Block, Transaction, current
 from rapyer._words import Command
@@ -79,19 +80,33 @@ async def load_many(
     model: type[_M], keys: list[str], skip_missing: bool, *, refresh: bool = True
 ) -> list[_M]:
     """The models under some keys, in their order; without `refresh` nobody's lifetime moves."""
-    words = commands.mget(*keys) if refresh else commands.mget_ro(*keys)
-    texts = cast("list[bytes | None]", await execute(model._rapyer_route(), words))
+    texts, versions = await _texts(model._rapyer_route(), keys, refresh)
     missing = [key for key, text in zip(keys, texts, strict=True) if text is None]
     if missing and not skip_missing:
         raise KeyNotFound(f"there is no {model.__name__} under {', '.join(map(repr, missing))}")
     make = partial(_load_or_leave_out, model) if model.Meta.safe_load_all else model._rapyer_from_text
-    loaded = [make(key, text) for key, text in zip(keys, texts, strict=True) if text is not None]
+    read = zip(keys, texts, versions, strict=False)
+    loaded = [make(key, text, version) for key, text, version in read if text is not None]
     return [one for one in loaded if one is not None]
 
 
-def _load_or_leave_out(model: type[_M], key: str, text: bytes) -> _M | None:
+async def _texts(
+    route: Route, keys: list[str], refresh: bool
+) -> tuple[list[bytes | None], Iterable[bytes | None]]:
+    """What is under some keys, and the versions of models that save by them."""
+    if not route.optimistic:
+        words = commands.mget(*keys) if refresh else commands.mget_ro(*keys)
+        return cast("list[bytes | None]", await execute(route, words)), repeat(None)
+    # One by one, since a version is told of one document; they share a round trip.
+    get = commands.get if refresh else commands.get_ro
+    replies = await asyncio.gather(*(execute(route, get(key, withversion=True)) for key in keys))
+    told = cast("list[tuple[bytes | None, bytes | None]]", replies)
+    return [text for text, _ in told], [version for _, version in told]
+
+
+def _load_or_leave_out(model: type[_M], key: str, text: bytes, version: bytes | None) -> _M | None:
     try:
-        return model._rapyer_from_text(key, text)
+        return model._rapyer_from_text(key, text, version)
     except CorruptedModelError as error:
         _log.warning("left out, as safe_load_all says: %s", error)
         return None

@@ -6,7 +6,9 @@ from rapyer import _commands as commands
 from rapyer._binding import Root
 from rapyer._connection import execute
 from rapyer._native import CommandError as EngineError
-from rapyer._state import edits, rebase, rebased, state_of
+from rapyer._native import Document
+from rapyer._state import Edit, State, apply, edits, is_versioned, rebase, rebased, state_of, told
+from rapyer._transport import Reply
 from rapyer.errors import KeyNotFound, PathNotFoundError, StaleModelError, WrongValueTypeError
 from rapyer.fields import RapyerKey
 
@@ -15,7 +17,7 @@ __all__ = ["save"]
 _TRIES: Final = 16
 
 
-async def save(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool) -> None:
+async def save(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool, if_unchanged: bool) -> None:
     """Sends what was changed here since the document was loaded or saved.
 
     Args:
@@ -23,43 +25,91 @@ async def save(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool) 
         key: its key.
         text: what is stored of it.
         only_existing: do not make a document that is gone again.
+        if_unchanged: insist on the document that was last seen.
 
     Raises:
         KeyNotFound: it is gone, and only an existing one was to be saved.
-        StaleModelError: others went on deleting, making and changing it.
+        StaleModelError: others went on deleting, making and changing it; or did once, and `if_unchanged`.
     """
     route, state = type(root)._rapyer_route(), state_of(root, key)
+    if if_unchanged:
+        await _save_unchanged(root, key, text, only_existing=only_existing)
+        return
     for _ in range(_TRIES):
+        versioned = is_versioned(route, state)
         if state.base is None:
-            words = commands.save(key, text, xx=only_existing, expect_policy=True)
-            if await execute(route, words) is None:
+            words = commands.save(key, text, xx=only_existing, withversion=versioned, expect_policy=True)
+            done, version = told(await execute(route, words), versioned)
+            if done is None:
                 raise _gone(key)
-            state.know(key, text)
+            state.know(key, text, version)
             return
         parts = edits(root, state.base, text)
-        words = commands.edit(key, *(part.words for part in parts))
+        words = commands.edit(key, *(part.words for part in parts), withversion=versioned)
         try:
-            await execute(route, words)
+            _, version = told(await execute(route, words), versioned)
         except KeyNotFound:
             if only_existing:
                 raise _gone(key) from None
             whole = rebased(state.base, parts, text).text()
-            if await execute(route, commands.create(key, whole, nx=True, expect_policy=True)) is not None:
-                state.know(key, whole)
+            words = commands.create(key, whole, nx=True, withversion=versioned, expect_policy=True)
+            done, version = told(await execute(route, words), versioned)
+            if done is not None:
+                state.know(key, whole, version)
                 return
         except (PathNotFoundError, WrongValueTypeError):
             # What an edit is in is not there any more: the edits are made anew on what is.
-            stored = cast("bytes | None", await execute(route, commands.get_ro(key)))
+            stored, version = told(
+                await execute(route, commands.get_ro(key, withversion=versioned)), versioned
+            )
             if stored is not None:
-                rebase(root, stored)
+                rebase(root, stored, version)
                 text = root.__rapyer_codec__.dump(root)
         else:
-            try:
-                state.base.apply(words)
-            except EngineError:
-                state.know(key, rebased(state.base, parts, text))
+            state.advance(version)
+            _follow_edits(state, key, parts, text)
             return
     raise StaleModelError(f"{key!r} was changed by others each time it was to be saved, {_TRIES} times")
+
+
+async def _save_unchanged(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool) -> None:
+    route, state = type(root)._rapyer_route(), state_of(root, key)
+    base = state.base
+    if base is None:
+        # What was never seen is not to be there.
+        if only_existing:
+            raise StaleModelError(
+                f"{key!r} was not loaded or saved here, so that there is no version to be at"
+            )
+        words = commands.create(key, text, nx=True, withversion=True, expect_policy=True)
+        done, version = told(await execute(route, words), True)
+        if done is None:
+            raise StaleModelError(
+                f"there is a document under {key!r} that was not loaded here: load it first"
+            )
+        state.know(key, text, version)
+        return
+    parts = edits(root, base, text)
+    words = commands.edit(key, *(part.words for part in parts), ifversion=state.version, withversion=True)
+    try:
+        if state.version is not None:
+            reply = await execute(route, words)
+        else:
+            batch = [commands.expect(key, "$", base.text()), words]
+            _, reply = cast("tuple[Reply, Reply]", await execute(route, commands.exec_(batch)))
+    except KeyNotFound:
+        raise StaleModelError(f"{key!r} is gone, and was to be as it was last seen") from None
+    _, state.version = told(reply, True)
+    _follow_edits(state, key, parts, text)
+
+
+def _follow_edits(state: State, key: RapyerKey, parts: list[Edit], text: bytes) -> None:
+    """The server made these edits; so does the base."""
+    base = cast("Document", state.base)
+    try:
+        apply(base, parts)
+    except EngineError:
+        state.know(key, rebased(base, parts, text), state.version)
 
 
 def _gone(key: str) -> KeyNotFound:

@@ -22,7 +22,9 @@ from rapyer.errors import CorruptedModelError
 from rapyer.fields import RapyerKey
 
 if TYPE_CHECKING:
+    from rapyer._connection import Route
     from rapyer._native import Change
+    from rapyer._transport import Reply
     from rapyer._words import Command
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "edits",
     "follow",
     "held_at",
+    "is_versioned",
     "learn",
     "load",
     "members_of",
@@ -43,6 +46,7 @@ __all__ = [
     "show",
     "state_of",
     "take_over",
+    "told",
 ]
 
 _log: Final = logging.getLogger("rapyer")
@@ -63,12 +67,17 @@ class Moved(Protocol):
 class State:
     """One model's identity, and what the server is known to hold of it."""
 
-    __slots__ = ("_base", "_text", "forks", "key", "pk")
+    __slots__ = ("_base", "_text", "forks", "key", "pk", "version")
 
-    def __init__(self, pk: Any, key: RapyerKey | None = None, text: bytes | None = None) -> None:
+    def __init__(
+        self, pk: Any, key: RapyerKey | None = None, text: bytes | None = None, version: bytes | None = None
+    ) -> None:
         self.pk = pk
         self.key = key
         """The key that the base is what is under."""
+        self.version = version
+        """The version that the base is at, where the server was asked for it; one that is left behind where
+        others wrote what this model has not seen the whole of."""
         self._text = text
         self._base: Document | None = None
         self.forks: list[Moved] = []
@@ -82,14 +91,23 @@ class State:
             self._base, self._text = Document(self._text), None
         return self._base
 
-    def know(self, key: RapyerKey, base: Document | bytes | None) -> None:
-        """The server holds this now."""
+    def know(self, key: RapyerKey, base: Document | bytes | None, version: bytes | None = None) -> None:
+        """The server holds this now, at this version."""
         self.key = key
+        self.version = version
         self._text, self._base = (base, None) if isinstance(base, bytes) else (None, base)
+
+    def advance(self, version: bytes | None) -> None:
+        """A write of one's own led to this version: what is known follows where it was the only one."""
+        if self.version is None or version is None:
+            return
+        created, _, counter = self.version.partition(b"-")
+        if version == b"%b-%d" % (created, int(counter) + 1):
+            self.version = version
 
     def copy(self) -> "State":
         """For a copy of the model, whose base moves by itself."""
-        copy = State(self.pk, self.key, self._text)
+        copy = State(self.pk, self.key, self._text, self.version)
         copy._base = None if self._base is None else self._base.fork()
         return copy
 
@@ -100,6 +118,16 @@ def state_of(root: Root, key: RapyerKey | None = None) -> State:
     if state.key is not None and state.key != (key or root.key):
         state.know(key or root.key, None)
     return state
+
+
+def is_versioned(route: "Route", state: State) -> bool:
+    """Whether what is sent for a model asks for the version of its document."""
+    return route.optimistic or state.version is not None
+
+
+def told(reply: "Reply", versioned: bool) -> tuple[Any, bytes | None]:
+    """A command's own reply, and the version where it was asked for."""
+    return cast("tuple[Any, bytes | None]", reply) if versioned else (reply, None)
 
 
 def load(root: Root, codec: Codec, text: bytes) -> Any:
@@ -233,13 +261,13 @@ def rebased(base: Document, parts: list[Edit], text: bytes) -> Document:
 # -- the value here follows
 
 
-def rebase(root: Root, base: bytes) -> None:
+def rebase(root: Root, base: bytes, version: bytes | None = None) -> None:
     """The server holds another document: the value becomes that with the unsaved edits."""
     if state_of(root).base is None:
         root._rapyer_follow(load(root, root.__rapyer_codec__, base))
-        state_of(root).know(root.key, base)
+        state_of(root).know(root.key, base, version)
     else:
-        _move_base(root, Document(base))
+        _move_base(root, Document(base), version)
 
 
 def see(root: Root, steps: _Steps, text: bytes) -> None:
@@ -248,14 +276,14 @@ def see(root: Root, steps: _Steps, text: bytes) -> None:
     if base is not None:
         document = base.fork()
         document.apply(commands.set_("", path_text(steps), text))
-        _move_base(root, document)
+        _move_base(root, document, state_of(root).version)
 
 
-def _move_base(root: Root, document: Document) -> None:
+def _move_base(root: Root, document: Document, version: bytes | None) -> None:
     state, text = state_of(root), root.__rapyer_codec__.dump(root)
     parts = [] if state.base is None else edits(root, state.base, text)
     show(root, rebased(document, parts, text), text)
-    state.know(root.key, document)
+    state.know(root.key, document, version)
 
 
 def show(root: Root, document: Document, text: bytes) -> None:

@@ -18,7 +18,7 @@ from rapyer._binding import Location, Root, path_text
 from rapyer._connection import Route, execute, packed
 from rapyer._fork import Fork
 from rapyer._native import Engine
-from rapyer._state import follow, state_of, take_over
+from rapyer._state import follow, is_versioned, state_of, take_over, told
 from rapyer._transport import Reply
 from rapyer._words import Command
 from rapyer.errors import (
@@ -176,17 +176,23 @@ class Transaction:
 
     # -- saving and deleting
 
-    def save(self, root: Root, text: bytes, *, only_existing: bool) -> None:
+    def save(self, root: Root, text: bytes, *, only_existing: bool, if_unchanged: bool) -> None:
         """Records a save: of the parts that no operation was recorded for, or of a new document."""
         fork = self.enlist(root)
+        fork.insists = fork.insists or if_unchanged
         if fork.document is not None and not fork.is_guess:
-            fork.is_saved = fork.is_saved or not only_existing
+            fork.is_saved = fork.is_saved or not (only_existing or if_unchanged)
             self._run(fork, commands.edit(root.key, *(part.words for part in fork.unsaved())))
             return
         if only_existing:
             self._operations.append(commands.expect(fork.key, "$"))
-        words = commands.save(fork.key, text, xx=only_existing, expect_policy=True)
-        self._operations.append(words)
+        if if_unchanged and not only_existing:
+            # What was never seen is not to be there.
+            words = commands.create(fork.key, text, nx=True, expect_policy=True)
+            self._operations += [words, commands.expect(fork.key, "$", text)]
+        else:
+            words = commands.save(fork.key, text, xx=only_existing, expect_policy=True)
+            self._operations.append(words)
         fork.saved_as(text, words)
 
     def create(self, root: Root, text: bytes) -> None:
@@ -216,17 +222,11 @@ class Transaction:
         """Sends what was recorded. An error leaves the server and the models as they were."""
         try:
             self._check()
-            changed = [fork for fork in self._forks.values() if fork.changed and self._operations]
-            replies = await self._send(changed) if self._operations else []
+            texts = await self._send() if self._operations else {}
         except BaseException:
             self.restore()
             raise
         forks, self._forks = list(self._forks.values()), {}
-        texts: dict[int, dict[str, bytes | None]] = {}
-        for fork, reply in zip(changed, replies[len(replies) - len(changed) :], strict=True):
-            fields = sorted(fork.changed)
-            values = reply if isinstance(reply, list) else [reply] * len(fields)
-            texts[id(fork)] = dict(zip(fields, values, strict=True))
         for fork in forks:
             fork.settle(texts.get(id(fork), {}))
 
@@ -245,23 +245,52 @@ class Transaction:
                     "around it did: end that first, or join it with use_existing_pipe=True"
                 )
 
-    async def _send(self, changed: list[Fork]) -> list[Any]:
-        # The twin, for what was done decides about lifetimes, not that we look at it.
+    async def _send(self) -> dict[int, dict[str, bytes | None]]:
+        """What the server then holds of the fields that were changed, by the forks' identities."""
+        changed = [fork for fork in self._forks.values() if fork.changed]
+        versioned = [fork for fork in self._forks.values() if fork.is_versioned()]
+        # The twins, for what was done decides about lifetimes, not that we look at it.
+        versions = [commands.contains_ro(fork.key, "$", withversion=True) for fork in versioned]
         reads = [
             commands.get_ro(fork.key, *map(path_text, zip(sorted(fork.changed), strict=True)))
             for fork in changed
         ]
+        conditions = [fork.unchanged() for fork in self._forks.values() if fork.insists]
+        batch = [*(one for one in conditions if one is not None), *self._operations]
+        replies = await self._apply(versions, batch, [*reads, *versions])
+        for fork, before, after in zip(
+            versioned, replies, replies[len(replies) - len(versions) :], strict=False
+        ):
+            fork.advance(*(told(reply, True)[1] for reply in (before, after)))
+        texts: dict[int, dict[str, bytes | None]] = {}
+        at = len(replies) - len(versions) - len(changed)
+        for fork, reply in zip(changed, replies[at:], strict=False):
+            fields = sorted(fork.changed)
+            values = reply if isinstance(reply, list) else [reply] * len(fields)
+            texts[id(fork)] = dict(zip(fields, values, strict=True))
+        return texts
+
+    async def _apply(self, before: list[Command], batch: list[Command], after: list[Command]) -> list[Any]:
         first, *others = self._routes.values()
-        batch = [*self._operations, *reads]
+        also = tuple(others)
         try:
-            return cast("list[Any]", await execute(first, commands.exec_(batch), also=tuple(others)))
+            words = commands.exec_([*before, *batch, *after])
+            return cast("list[Any]", await execute(first, words, also=also))
         except KeyNotFound:
+            await self._refuse_if_gone()
             # A document that is gone is made again from what is known of it, if it is saved here.
             creations = [fork.creation() for fork in self._forks.values() if fork.is_saved]
             if not creations:
                 raise
         batch = [*(one for one in creations if one is not None), *batch]
-        return cast("list[Any]", await execute(first, commands.exec_(batch), also=tuple(others)))
+        words = commands.exec_([*before, *batch, *after])
+        return cast("list[Any]", await execute(first, words, also=also))
+
+    async def _refuse_if_gone(self) -> None:
+        """Raises `StaleModelError` where a document that was to be unchanged is no more."""
+        for fork in self._forks.values():
+            if fork.insists and not await execute(fork.route, commands.contains_ro(fork.key, "$")):
+                raise StaleModelError(f"{fork.key!r} is gone, and was to be as it was last seen") from None
 
 
 async def operate(
@@ -285,11 +314,15 @@ async def operate(
     transaction = taking_part(root)
     if transaction is not None:
         return transaction.perform(location, words, guard=guard, known=known)
-    reply = await execute(type(root)._rapyer_route(), words)
+    route, state = type(root)._rapyer_route(), state_of(root, location.key)
+    versioned = is_versioned(route, state)
+    answer = await execute(route, commands.with_version(words) if versioned else words)
+    reply, version = told(answer, versioned)
+    state.advance(version)
     done = words if then is None else then(reply)
     if done is not None:
         follow(root, done, known)
-    return reply
+    return cast("Reply", reply)
 
 
 async def read(location: Location, words: Command) -> Reply:

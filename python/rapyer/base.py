@@ -35,7 +35,7 @@ from rapyer._metaclass import AtomicMetaclass
 from rapyer._policy import Ttl, milliseconds
 from rapyer._registry import holds_models
 from rapyer._saving import save
-from rapyer._state import State, learn, load, members_of, rebase, state_of
+from rapyer._state import State, is_versioned, learn, load, members_of, rebase, state_of, told
 from rapyer._transaction import Block, Transaction, current, operate, read, taking_part
 from rapyer.actions import ActionGroup, acts
 from rapyer.config import RedisConfig
@@ -176,10 +176,13 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     # -- storing and loading
 
     @acts(ActionGroup.CREATE, ActionGroup.UPDATE)
-    async def asave(self, *, only_existing: bool = False) -> Self:
+    async def asave(self, *, only_existing: bool = False, if_unchanged: bool | None = None) -> Self:
         """Stores what changed since it was loaded or saved; a new model as a whole. A nested model: itself.
 
-        With `only_existing` a document that is gone raises `KeyNotFound` instead of being created again.
+        Args:
+            only_existing: raise `KeyNotFound` for a document that is gone, instead of creating it again.
+            if_unchanged: raise `StaleModelError` where others have changed, deleted or made the document
+                since this model last saw it; None: as `Meta.optimistic` says.
         """
         location = self._rapyer_locate()
         text = self.__rapyer_codec__.dump(self)
@@ -188,11 +191,17 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 raise NestedModelError(
                     "only_existing is for whole documents: saving a nested model never creates its document"
                 )
+            if if_unchanged:
+                raise NestedModelError(
+                    "if_unchanged is for whole documents: save the model that this one is part of"
+                )
             await operate(location, commands.set_(location.key, location.path, text), known={text: self})
         elif (transaction := taking_part(self)) is not None:
-            transaction.save(self, text, only_existing=only_existing)
+            insists = transaction.enlist(self).route.optimistic if if_unchanged is None else if_unchanged
+            transaction.save(self, text, only_existing=only_existing, if_unchanged=insists)
         else:
-            await save(self, location.key, text, only_existing=only_existing)
+            insists = type(self)._rapyer_route().optimistic if if_unchanged is None else if_unchanged
+            await save(self, location.key, text, only_existing=only_existing, if_unchanged=insists)
         return self
 
     @classmethod
@@ -226,12 +235,13 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             )
         refuse_nested(model, "aget_or_create")
         key, text = model.key, model.__rapyer_codec__.dump(model)
-        words = commands.getorcreate(key, text, expect_policy=True)
-        answer = await execute(model._rapyer_route(), words)
-        created, stored = cast("tuple[int, bytes]", answer)
+        route = model._rapyer_route()
+        words = commands.getorcreate(key, text, withversion=route.optimistic, expect_policy=True)
+        (created, stored), version = told(await execute(route, words), route.optimistic)
         if not created:
-            return GetOrCreateResult(type(model)._rapyer_from_text(key, stored), GetOrCreateStatus.FOUND)
-        state_of(model).know(key, text)
+            found = type(model)._rapyer_from_text(key, stored, version)
+            return GetOrCreateResult(found, GetOrCreateStatus.FOUND)
+        state_of(model).know(key, text, version)
         return GetOrCreateResult(model, GetOrCreateStatus.CREATED)
 
     @acts(ActionGroup.CREATE)
@@ -268,10 +278,12 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     async def aget(cls, key: str) -> Self:
         """The model under a key, `Model:pk` or the pk alone. Raises `KeyNotFound`."""
         full = full_key(cls, key)
-        text: Any = await execute(cls._rapyer_route(), commands.get(full))
+        route = cls._rapyer_route()
+        reply = await execute(route, commands.get(full, withversion=route.optimistic))
+        text, version = told(reply, route.optimistic)
         if text is None:
             raise KeyNotFound(f"there is no {cls.__name__} under {full!r}")
-        return cls._rapyer_from_text(full, text)
+        return cls._rapyer_from_text(full, text, version)
 
     @classmethod
     @acts(ActionGroup.READ, ActionGroup.FETCH)
@@ -335,16 +347,21 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     async def aload(self) -> Self:
         """Takes over what the server holds. Lists, dicts and models in fields stay the same objects."""
         location = self._rapyer_locate()
-        text = cast("bytes | None", await read(location, commands.get(location.key, location.path)))
+        transaction = taking_part(location.root)
+        takes_part = transaction is not None and transaction.holds(location.root)
+        versioned = not (takes_part or location.segments) and is_versioned(
+            self._rapyer_route(), state_of(self)
+        )
+        words = commands.get(location.key, location.path, withversion=versioned)
+        text, version = told(await read(location, words), versioned)
         if text is None:
             raise KeyNotFound(f"there is nothing at {location.path} under {location.key!r}")
         value = load(location.root, self.__rapyer_codec__, text)
-        if (transaction := current()) is None or not transaction.holds(location.root):
-            if location.segments:
-                learn(location.root, location.segments, text, value)
-            else:
-                self._rapyer_follow(value)
-                state_of(self).know(self.key, text)
+        if location.segments and not takes_part:
+            learn(location.root, location.segments, text, value)
+        elif not takes_part:
+            self._rapyer_follow(value)
+            state_of(self).know(location.key, text, version)
         return self
 
     @acts(ActionGroup.UPDATE)
@@ -537,14 +554,14 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         return cls.Meta.route(f"{cls.class_key_initials()}:")
 
     @classmethod
-    def _rapyer_from_text(cls, key: str, text: bytes) -> Self:
+    def _rapyer_from_text(cls, key: str, text: bytes, version: bytes | None = None) -> Self:
         try:
             model: Self = cls.__rapyer_codec__.load(text)
         except ValidationError as error:
             raise CorruptedModelError(
                 f"what is stored under {key!r} is no {cls.__name__}: {error}"
             ) from error
-        _save_slot(model, (key, text))
+        _save_slot(model, (key, text, version))
         return model
 
     def _rapyer_state(self) -> State:
@@ -555,10 +572,10 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         else:
             if isinstance(held, State):
                 return held
-            # Just loaded: the key and the text, because a load has no time for objects it may not need.
-            key, text = held
+            # Just loaded: what a state is made of, because a load has no time for objects it may not need.
+            key, text, version = held
             pk = RapyerKey(key.removeprefix(f"{self.class_key_initials()}:"))
-            held = State(pk, RapyerKey(key), text)
+            held = State(pk, RapyerKey(key), text, version)
         _save_slot(self, held)
         return held
 
@@ -623,7 +640,8 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         known = None
         if place_of(self) is None:
             state = self._rapyer_state()
-            known = (state.pk, state.key, None if state.base is None else state.base.text())
+            text = None if state.base is None else state.base.text()
+            known = (state.pk, state.key, text, state.version)
         return {**super().__getstate__(), "__rapyer__": known}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
@@ -683,10 +701,12 @@ def _like(model: AtomicRedisModel, copy: _M) -> _M:
 
 async def _reload(model: _Model) -> _Model:
     """Takes over what the server holds of the fields that have no unsaved changes."""
-    text = cast("bytes | None", await execute(model._rapyer_route(), commands.get(model.key)))
+    route = type(model)._rapyer_route()
+    versioned = is_versioned(route, state_of(model))
+    text, version = told(await execute(route, commands.get(model.key, withversion=versioned)), versioned)
     if text is None:
         raise KeyNotFound(f"there is no {type(model).__name__} under {model.key!r}")
-    rebase(model, text)
+    rebase(model, text, version)
     return model
 
 

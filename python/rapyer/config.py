@@ -153,6 +153,10 @@ class RedisConfig:
     prefer_normal_json_dump = _Setting[bool](True, _check_flag)
     """Accepted for code that gives it: documents are always JSON."""
 
+    optimistic = _Setting[bool](False, _check_flag)
+    """Whether `asave` takes `if_unchanged=True` for granted: it raises `StaleModelError` where others changed
+    the document since it was loaded. Loading tells the version then."""
+
     max_delete_per_transaction = _Setting[int | None](1000, _check_count)
     """`adelete_many` deletes at most so many documents at a time; None: all of them at once."""
 
@@ -170,6 +174,7 @@ class RedisConfig:
         pickle_fallback: bool | _Unset = _UNSET,
         init_with_rapyer: bool | _Unset = _UNSET,
         prefer_normal_json_dump: bool | _Unset = _UNSET,
+        optimistic: bool | _Unset = _UNSET,
         max_delete_per_transaction: int | None | _Unset = _UNSET,
     ) -> None:
         self._base: RedisConfig | None = None
@@ -188,6 +193,7 @@ class RedisConfig:
             "pickle_fallback": pickle_fallback,
             "init_with_rapyer": init_with_rapyer,
             "prefer_normal_json_dump": prefer_normal_json_dump,
+            "optimistic": optimistic,
             "max_delete_per_transaction": max_delete_per_transaction,
         }
         for name, value in settings.items():
@@ -231,7 +237,8 @@ class RedisConfig:
             source = self.redis
             transport = None if source is None else connect(source, self.timeout)
             policy = Policy.of(prefix, self.ttl, self.refresh_ttl, self.absolute_ttl, self.read_touch_pct)
-            self._route = (revision, Route(transport, policy, self.policies == "send", self.timeout))
+            sends = self.policies == "send"
+            self._route = (revision, Route(transport, policy, sends, self.timeout, self.optimistic))
         return self._route[1]
 
     def __repr__(self) -> str:

@@ -126,12 +126,21 @@ async def test_options_that_refuse_are_built_as_hosts_read_them(host: Host) -> N
     assert (await host.refused(*stale)).startswith("STALE")
 
 
+async def test_a_command_that_was_built_may_ask_for_the_version(host: Host) -> None:
+    await host.call(*commands.create("k", DOCUMENT))
+    for words in (commands.append("k", "$.list", "7", maxlen=9), commands.get_ro("k", "$.n", "$.map")):
+        reply = await host.call(*commands.with_version(words))
+        assert isinstance(reply, list)
+        assert isinstance(reply[1], bytes)
+        assert reply[1].partition(b"-")[2] == b"2"
+
+
 def test_every_name_of_the_table_has_a_builder_and_nothing_else_has() -> None:
     def shown(name: str) -> str:
         return name.removeprefix("MODEL.").lower().replace(" ", "_")
 
     built = set(commands.__all__)
-    assert {name.rstrip("_") for name in built} == {*map(shown, TABLE), "keys_of"}
+    assert {name.rstrip("_") for name in built} == {*map(shown, TABLE), "keys_of", "with_version"}
     assert built & set(dir(builtins)) == set()
 
 
