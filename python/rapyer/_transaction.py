@@ -152,6 +152,7 @@ class Transaction:
         expected = None if guard is None else guard(reply)
         if expected is not None:
             self._operations.insert(at, expected)
+            fork.operations.insert(-1, expected)
         take_over(root, changes, known)
         return cast("Reply", reply)
 
@@ -161,7 +162,7 @@ class Transaction:
 
     def expect(self, root: Root, words: Command) -> None:
         """Adds a condition: where it is not met, the block is refused."""
-        self.enlist(root)
+        self.enlist(root).operations.append(words)
         self._operations.append(words)
 
     def add(self, route: Route, words: Command) -> None:

@@ -466,24 +466,29 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     # -- transactions and locks
 
     @acts(ActionGroup.READ, ActionGroup.FETCH)
-    def apipeline(self, ignore_redis_error: bool = False, use_existing_pipe: bool = False) -> Block[Self]:
+    def apipeline(
+        self, ignore_redis_error: bool = False, use_existing_pipe: bool = False, *, fresh: bool = True
+    ) -> Block[Self]:
         """A block whose changes to models are sent at its end, and applied all together or not at all.
 
-        On entry, fields without unsaved changes are loaded anew. When the block fails or the server refuses
-        what it recorded, models are what they were on entry. `use_existing_pipe` joins the transaction that
-        the block is in; otherwise it is one of its own. With `ignore_redis_error` a missing document and a
-        refusal are no errors.
+        When the block fails or the server refuses what it recorded, models are what they were on entry.
+
+        Args:
+            ignore_redis_error: a missing document and a refusal are no errors.
+            use_existing_pipe: join the transaction that the block is in; otherwise it is one of its own.
+            fresh: load the fields without unsaved changes anew on entry. Without that, the block is one round
+                trip, on what is known of the document.
         """
         refuse_nested(self, "apipeline")
 
         async def enter(block: Transaction) -> Self:
-            if not block.holds(self):
+            if fresh and not block.holds(self):
                 try:
                     await _reload(self)
                 except KeyNotFound:
                     if not ignore_redis_error:
                         raise
-                block.enlist(self, known=True)
+            block.enlist(self, known=True)
             return self
 
         return Block(enter, ignore_redis_error=ignore_redis_error, use_existing_pipe=use_existing_pipe)
