@@ -48,7 +48,8 @@ pub struct Filter {
 /// A way from the root to a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Path {
-    steps: SmallVec<[Step; 4]>,
+    /// Few without an allocation, which most paths get by with: a path is moved several times on its way.
+    steps: SmallVec<[Step; 2]>,
 }
 
 impl Path {
