@@ -318,12 +318,12 @@ impl Container {
         match (self, edit) {
             (Self::Object(object), Edit::Put { name, value }) => put(object, name, value, room)?,
             (Self::Array(array), Edit::Insert { at, values }) => {
-                let list = separated(values).collect::<Vec<_>>().concat();
+                let list = separated(b"", values).collect::<Vec<_>>().concat();
                 fits(room, 0, list.len() + 1)?;
                 array.insert(at, &list);
             }
             (Self::Array(array), Edit::Shift { first, values }) => {
-                let list = separated(values).collect::<Vec<_>>().concat();
+                let list = separated(b"", values).collect::<Vec<_>>().concat();
                 fits(room, 0, list.len() + 1)?;
                 array.insert(None, &list);
                 array.cut(0..first);

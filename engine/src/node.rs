@@ -392,14 +392,14 @@ impl Edit<'_> {
             Self::Shift { first, values } => {
                 let kept = json::element(text, span.start, *first as i64).unwrap_or(end);
                 let comma: &[u8] = if kept == end || values.is_empty() { b"" } else { b"," };
-                let splice = Splice::new(end..end, std::iter::once(comma).chain(separated(values)));
+                let splice = Splice::new(end..end, separated(comma, values));
                 Splice { gone: span.start + 1..kept, ..splice }
             }
             Self::Insert { values: [], .. } | Self::CutAll(_) => Splice::new(end..end, []),
             Self::Insert { at, values } => {
                 match at.and_then(|at| json::element(text, span.start, at as i64)) {
-                    Some(start) => Splice::new(start..start, separated(values).chain([&b","[..]])),
-                    None => Splice::new(end..end, std::iter::once(comma).chain(separated(values))),
+                    Some(start) => Splice::new(start..start, separated(b"", values).chain([&b","[..]])),
+                    None => Splice::new(end..end, separated(comma, values)),
                 }
             }
         }
@@ -414,12 +414,9 @@ pub(crate) fn item(value: Range<usize>, step: &Step) -> Range<usize> {
     }
 }
 
-/// The values of a list with the commas between them.
-pub(crate) fn separated<'e>(values: &'e [Cow<'_, [u8]>]) -> impl Iterator<Item = &'e [u8]> {
-    values.iter().enumerate().flat_map(|(at, value)| {
-        let comma: &[u8] = if at == 0 { b"" } else { b"," };
-        [comma, value]
-    })
+/// The values of a list with the commas between them, `before` before the first.
+pub(crate) fn separated<'e>(before: &'e [u8], values: &'e [Cow<'_, [u8]>]) -> impl Iterator<Item = &'e [u8]> {
+    values.iter().enumerate().flat_map(move |(at, value)| [if at == 0 { before } else { b"," }, value])
 }
 
 /// The range with the comma that goes along when elements or a member are removed.
