@@ -38,6 +38,12 @@ impl Mirror {
         Ok(document.root().find(path.steps())?.map(|node| node.text().into_owned()))
     }
 
+    /// Whether there is a value at a path.
+    pub fn has(&self, path: &Path) -> Result<bool, Error> {
+        let Some(document) = self.document.as_ref() else { return Ok(false) };
+        Ok(document.root().find(path.steps())?.is_some())
+    }
+
     /// Runs a command on one document: what it answers, and what it changed. On an error nothing changed.
     pub fn apply(&mut self, words: &[&[u8]]) -> Result<(Value, Vec<Change>), Error> {
         let (entry, names) = command::find(words)?;

@@ -64,6 +64,13 @@ impl Document {
         Ok(found.map(|text| PyBytes::new(py, &text)))
     }
 
+    /// Whether there is a value at a path.
+    fn has(&self, path: &str) -> PyResult<bool> {
+        Path::parse(path.as_bytes())
+            .and_then(|path| self.mirror().has(&path))
+            .map_err(|error| CommandError::new_err(error.to_string()))
+    }
+
     /// The whole text.
     fn text<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
         self.mirror().text().map(|text| PyBytes::new(py, &text))

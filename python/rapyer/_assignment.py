@@ -6,17 +6,22 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 
+from rapyer import _commands as commands
 from rapyer._binding import Location, handed_out, is_place
 from rapyer._codec import field_validator
-from rapyer._state import members_of
-from rapyer._transaction import Transaction, current
+from rapyer._connection import execute
+from rapyer._state import defaults, is_versioned, learn, load, members_of, state_of, told
+from rapyer._transaction import Transaction, current, taking_part
+from rapyer.errors import UnsupportedArgumentValueError
 from rapyer.types._atomic import record_assignment
 from rapyer.types.lists import RedisList
 
 if TYPE_CHECKING:
     from pydantic_core import SchemaValidator
 
-__all__ = ["assign", "names_updated", "take_values", "updated"]
+    from rapyer._transport import Reply
+
+__all__ = ["assign", "names_updated", "set_default", "take_values", "updated"]
 
 
 def updated(model: BaseModel, values: Mapping[str, Any]) -> BaseModel:
@@ -53,6 +58,31 @@ def take_values(model: BaseModel, changed: BaseModel, values: Mapping[str, Any])
         assign(model, name, values.get(name, valid), partial(_put_valid, model, name, valid))
 
 
+async def set_default(model: Any, name: str, given: object) -> None:
+    """Gives a field a value where the server has none, or null, and takes over what is there then."""
+    codec = model.__rapyer_codec__
+    if not codec.keeps(name):
+        raise UnsupportedArgumentValueError(f"{type(model).__name__} has no field {name!r} to set")
+    place, codec = model._rapyer_locate().at(name), codec.member(name)
+    root, text = place.root, codec.dump(codec.validate(given))
+    null = ((place.path, b"null"),)
+    fill = partial(commands.update, place.key, (place.path, text), where=((place.path, "EQ", b"null"),))
+    look = commands.get_ro(place.key, place.path)
+    if (block := taking_part(root)) is not None:
+        block.perform(place, fill(default=null))
+        held = cast("bytes", block.enlist(root).read(look))
+        # What was found here is what is there, or the block is refused.
+        block.expect(root, commands.expect(place.key, place.path, held))
+        return
+    route, state = type(root)._rapyer_route(), state_of(root, place.key)
+    missing = () if state.base is None else defaults(root, state.base, place.segments[:-1])
+    words, versioned = fill(default=(*missing, *null)), is_versioned(route, state)
+    batch = commands.exec_([commands.with_version(words) if versioned else words, look])
+    filled, held = cast("tuple[Reply, bytes]", await execute(route, batch))
+    state.advance(told(filled, versioned)[1])
+    learn(root, place.segments, held, load(root, codec, held, place.segments))
+
+
 def _put_valid(model: BaseModel, name: str, value: object) -> None:
     members_of(model, name)[name] = value
     model.__pydantic_fields_set__.add(name)
@@ -82,5 +112,8 @@ def _is_stored(model: type[BaseModel], name: str) -> bool:
 
 def _record(block: Transaction, place: Location, model: Any, given: object) -> None:
     name = cast("str", place.segments[-1])
-    text = model.__rapyer_codec__.field(name).dump(members_of(model, name)[name])
-    record_assignment(block, place, given, text, lambda base: is_place(base._rapyer_place, model, name))
+    codec = model.__rapyer_codec__.field(name)
+    text = codec.dump(members_of(model, name)[name])
+    record_assignment(
+        block, place, given, text, codec, lambda base: is_place(base._rapyer_place, model, name)
+    )

@@ -7,9 +7,11 @@ schema without everything that would not come back.
 
 import json
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
+from decimal import Decimal
 from functools import cached_property, partial
 from typing import Any, Final, TypeAlias, cast
 
@@ -26,6 +28,7 @@ from pydantic_core import (
 )
 
 from rapyer._pickle import pickled
+from rapyer._words import Bound
 from rapyer.errors import CantSerializeRedisValueError
 
 __all__ = ["SAFE_LOAD", "Codec", "field_validator", "plain_class"]
@@ -93,6 +96,20 @@ _OPAQUE: Final = (
 _CONTAINERS: Final = ("list", "dict", "set", "model")
 _ATOMIC: Final = ("int", "float", "str", "bytes", "datetime", *_CONTAINERS)
 _ANY: Final[_Schema] = {"type": "any"}
+_NUMBERS: Final = {"int", "float"}
+_SIZED: Final = {"str", "bytes", "list", "set", "dict"}
+# What pydantic calls a bound, what the server calls it, and the types that it is for.
+_BOUNDS: Final[dict[str, tuple[Any, set[str]]]] = {
+    "ge": ("GE", _NUMBERS),
+    "gt": ("GT", _NUMBERS),
+    "le": ("LE", _NUMBERS),
+    "lt": ("LT", _NUMBERS),
+    "multiple_of": ("MULTIPLE", _NUMBERS),
+    "min_length": ("MINLEN", _SIZED),
+    "max_length": ("MAXLEN", _SIZED),
+}
+# Where pydantic keeps the functions for bounds on schemas that have no room for them.
+_BOUND_CHECKS: Final = "pydantic._internal._validators"
 # No field of a class has it.
 _NO_NAME: Final = ""
 # What holds the fields of models, dataclasses and typed dicts.
@@ -190,6 +207,47 @@ class Codec:
     def validate(self) -> Callable[[object], Any]:
         """Gives what pydantic makes of a value of the user's. Raises pydantic's ValidationError."""
         return self._validator.validate_python
+
+    @cached_property
+    def bounds(self) -> tuple[Bound, ...]:
+        """What operations on a value have to keep to, where it is of one JSON type: as a server can tell."""
+        kinds = {leaf["type"] for leaf in self._leaves()} - {"none"}
+        found: dict[Bound, None] = {}
+        for name, bound in self._declared_bounds(self._schema):
+            word, types = _BOUNDS.get(name, (None, set()))
+            if kinds <= types and (text := _bound_text(bound)) is not None:
+                found[word, text] = None
+        return tuple(found)
+
+    def _declared_bounds(self, schema: _Schema) -> Iterator[tuple[str, Any]]:
+        kind = schema["type"]
+        if kind == "definition-ref":
+            yield from self._declared_bounds(self._definitions[schema["schema_ref"]])
+        elif kind in _WRAPPERS:
+            check = schema.get("function", {}).get("function")
+            if isinstance(check, partial) and check.func.__module__ == _BOUND_CHECKS:
+                yield from check.keywords.items()
+            yield from self._declared_bounds(schema["schema"])
+        elif kind == "json-or-python":
+            yield from self._declared_bounds(schema["json_schema"])
+        elif kind not in ("union", "tagged-union"):
+            # Of a union nobody knows which one's bounds the value has to meet.
+            yield from schema.items()
+
+    @cached_property
+    def number(self) -> type[int] | type[float] | None:
+        """The type of a value that is a number; None for any other."""
+        kinds = {leaf["type"] for leaf in self._leaves()} - {"none"}
+        if not kinds or not kinds <= _NUMBERS:
+            return None
+        return int if kinds == {"int"} else float
+
+    def default(self) -> bytes | None:
+        """The text of a field's default; None for one that has none, or that needs the other fields."""
+        if self._schema["type"] != "default" or self._schema.get("default_factory_takes_data"):
+            return None
+        found = self._validator.get_default_value()
+        return None if found is None else self.dump(found.value)
 
     @cached_property
     def item(self) -> "Codec":
@@ -363,6 +421,13 @@ class Codec:
                 yield from self._leaves(choice[0] if isinstance(choice, tuple) else choice)
         else:
             yield schema
+
+
+def _bound_text(bound: object) -> str | None:
+    """A bound as the server takes it; None for what is no number of JSON's."""
+    if isinstance(bound, bool) or not isinstance(bound, (int, float, Decimal)) or not math.isfinite(bound):
+        return None
+    return str(bound) if isinstance(bound, int) else repr(float(bound))
 
 
 def _declared(leaf: _Schema) -> dict[str, _Schema]:

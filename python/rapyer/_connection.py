@@ -2,17 +2,17 @@
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator
 from functools import partial
 from threading import Lock
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
-from rapyer._native import commands
 from rapyer._native import packed as as_bytes
 from rapyer._policy import Policy
 from rapyer._transport import Reply, ReplyError, Session, Transport, Words
@@ -21,7 +21,7 @@ from rapyer._transport.embedded import EmbeddedTransport
 from rapyer._transport.limits import Limits
 from rapyer._transport.sentinel import SentinelTransport
 from rapyer._transport.server import ServerTransport
-from rapyer._words import Word
+from rapyer._words import Word, described
 from rapyer.embedded import engine
 from rapyer.errors import (
     CommandError,
@@ -54,7 +54,7 @@ class Route(NamedTuple):
 
 
 _SCHEMES = ("redis", "rediss", "unix")
-_FAMILIES = frozenset(row["name"] for row in commands() if row["subcommand"])
+_OPERATION: Final = re.compile(r"[A-Z]+ operation (\d+) ")
 
 # One transport for each source and timeout, so that models with the same URL or client share round trips.
 _by_url: dict[tuple[str, float | None], Transport] = {}
@@ -240,7 +240,18 @@ def _failure(error: ReplyError, words: tuple[Word, ...], address: str) -> Rapyer
             f"the server at {address} is a node of a cluster and sends {words[0]!r} elsewhere ({text}): give "
             "init_rapyer(redis=...) a client of the cluster, redis.asyncio.RedisCluster.from_url(...)"
         )
-    return command_error(text, " ".join(map(str, words[: 3 if words[0] in _FAMILIES else 2])))
+    return command_error(text, described(_refused(words, text)))
+
+
+def _refused(words: tuple[Word, ...], text: str) -> tuple[Word, ...]:
+    """The command that an error is about: of a batch, the operation that it names."""
+    named = _OPERATION.match(text)
+    if named is None:
+        return words
+    at = 2 + int(words[1])
+    for _ in range(int(named[1]) - 1):
+        at += 1 + int(words[at])
+    return words[at + 1 : at + 1 + int(words[at])]
 
 
 def _is_unknown_command(error: ReplyError) -> bool:

@@ -27,7 +27,7 @@ from rapyer._state import (
     show,
     take_over,
 )
-from rapyer._words import Command
+from rapyer._words import Command, described
 from rapyer.errors import CantSerializeRedisValueError, command_error
 from rapyer.fields import RapyerKey
 
@@ -107,20 +107,20 @@ class Fork:
     def read(self, words: Command) -> Any:
         """What a command that changes nothing answers here."""
         if self.document is None:
-            raise command_error("NOKEY there is no such document", f"{words[0]!s} {self.key}")
+            raise command_error("NOKEY there is no such document", described(words))
         try:
             return self.document.apply(words)[0]
         except CommandError as error:
-            raise command_error(str(error), f"{words[0]!s} {self.key}") from None
+            raise command_error(str(error), described(words)) from None
 
     def run(self, words: Command) -> tuple[Any, list[Any]]:
         """Does to the fork what the server is going to do, and records it: the reply and the changes."""
         if self.document is None:
-            raise command_error("NOKEY there is no such document", f"{words[0]!s} {self.key}")
+            raise command_error("NOKEY there is no such document", described(words))
         try:
             done = self.document.apply(words)
         except CommandError as error:
-            raise command_error(str(error), f"{words[0]!s} {self.key}") from None
+            raise command_error(str(error), described(words)) from None
         self.operations.append(words)
         return done
 

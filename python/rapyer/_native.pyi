@@ -48,6 +48,9 @@ class Document:
     def get(self, path: str) -> bytes | None:
         """The text of the value at a path; None where there is none."""
 
+    def has(self, path: str) -> bool:
+        """Whether there is a value at a path."""
+
     def text(self) -> bytes:
         """The whole text."""
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rapyer._connection import Route
     from rapyer._native import Change
     from rapyer._transport import Reply
-    from rapyer._words import Command
+    from rapyer._words import Command, Default
 
 __all__ = [
     "Edit",
@@ -33,6 +33,7 @@ __all__ = [
     "Spliced",
     "State",
     "apply",
+    "defaults",
     "edits",
     "follow",
     "held_at",
@@ -130,13 +131,16 @@ def told(reply: "Reply", versioned: bool) -> tuple[Any, bytes | None]:
     return cast("tuple[Any, bytes | None]", reply) if versioned else (reply, None)
 
 
-def load(root: Root, codec: Codec, text: bytes) -> Any:
-    """The value of a text from the server. Raises `CorruptedModelError`."""
+def load(root: Root, codec: Codec, text: bytes, steps: _Steps = ()) -> Any:
+    """The value of a text from the server, of a place or of all. Raises `CorruptedModelError`."""
     try:
         return codec.load(text)
     except ValidationError as error:
+        name = type(root).__name__
         raise CorruptedModelError(
-            f"what is stored under {root.key!r} is no {type(root).__name__}: {error}"
+            f"{path_text(steps)} of {root.key!r} is not what {name} says: {error}"
+            if steps
+            else f"what is stored under {root.key!r} is no {name}: {error}"
         ) from error
 
 
@@ -162,8 +166,33 @@ def edits(root: Root, base: Document, text: bytes) -> list[Edit]:
         if found and steps[: len(found[-1].steps)] == found[-1].steps:
             # The whole around it is sent.
             continue
+        if before is None and _is_untouched_default(root, codec, steps, after):
+            # A document of an older release, which others may have given a value there meanwhile.
+            continue
         found += _part(codec, steps, before, after)
     return found
+
+
+def defaults(root: Root, document: Document, steps: _Steps) -> "tuple[Default, ...]":
+    """What a document of an older release lacks on the way to a place: the first field, and its default."""
+    codec = root.__rapyer_codec__
+    for at, step in enumerate(steps, 1):
+        is_field = isinstance(step, str) and codec.declares(step)
+        codec = codec.item if isinstance(step, int) else codec.member(step)
+        path = path_text(steps[:at])
+        if is_field and not document.has(path):
+            text = codec.default()
+            return () if text is None else ((path, text),)
+    return ()
+
+
+def _is_untouched_default(root: Root, codec: Codec, steps: _Steps, text: bytes | None) -> bool:
+    """Whether nobody has set this field here: it is what the class says of one that is not stored."""
+    place = _at(root, codec, steps[:-1])
+    if place is None or not isinstance(place.holder, BaseModel):
+        return False
+    name = cast("str", steps[-1])
+    return name not in place.holder.__pydantic_fields_set__ and place.codec.member(name).default() == text
 
 
 def _has_default(codec: Codec, steps: _Steps) -> bool:

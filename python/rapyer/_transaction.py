@@ -18,7 +18,7 @@ from rapyer._binding import Location, Root, path_text
 from rapyer._connection import Route, execute, packed
 from rapyer._fork import Fork
 from rapyer._native import Engine
-from rapyer._state import follow, is_versioned, state_of, take_over, told
+from rapyer._state import defaults, follow, is_versioned, state_of, take_over, told
 from rapyer._transport import Reply
 from rapyer._words import Command
 from rapyer.errors import (
@@ -125,12 +125,18 @@ class Transaction:
         return fork.known
 
     def _save_first(self, fork: Fork, location: Location) -> None:
-        """Records what was changed in a field before: an operation is done to what the field holds here."""
+        """Records what was changed in a field before: an operation is done to what the field holds here.
+
+        What an older release did not store is its default by then.
+        """
         if location.segments and (name := str(location.segments[0])) not in fork.changed:
             saving = fork.unsaved_of(name)
             if saving is not None:
                 self._run(fork, saving)
             fork.changed.add(name)
+        if fork.document is not None and not fork.document.has(path_text(location.segments)):
+            for path, text in defaults(fork.root, fork.document, location.segments):
+                self._run(fork, commands.set_(fork.key, path, text, condition="NX"))
 
     def perform(
         self,
@@ -296,33 +302,44 @@ class Transaction:
 
 async def operate(
     location: Location,
-    words: Command,
+    build: Callable[..., Command],
     *,
-    then: Callable[[Any], Command | None] | None = None,
+    then: Callable[[Any], Callable[..., Command] | None] | None = None,
     guard: Callable[[Any], Command | None] | None = None,
     known: Mapping[bytes, Any] | None = None,
+    start: bytes | None = None,
 ) -> Reply:
     """Does an operation on a stored value: on the server, or in the block that this code is in.
 
     Args:
         location: the value's place.
-        words: the command.
-        then: what the reply says was done, as a command; without it the same command was.
+        build: makes the command, given `default=` where the document lacks what the value starts from.
+        then: what the reply says was done, made in the same way; without it the same command was.
         guard: what the server has to find for the reply that a block gave to be right.
         known: values of texts in the command, which are not loaded again.
+        start: what a member that is missing is taken to be, where it need not be there.
     """
     root = location.root
+    entry = () if start is None else ((location.path, start),)
     transaction = taking_part(root)
     if transaction is not None:
+        words = build(default=entry) if entry else build()
         return transaction.perform(location, words, guard=guard, known=known)
     route, state = type(root)._rapyer_route(), state_of(root, location.key)
+    missing, base = entry, state.base
+    if base is not None and not base.has(path_text(location.segments)):
+        missing = (*defaults(root, base, location.segments), *entry)
+    words = build(default=missing) if missing else build()
     versioned = is_versioned(route, state)
     answer = await execute(route, commands.with_version(words) if versioned else words)
     reply, version = told(answer, versioned)
     state.advance(version)
-    done = words if then is None else then(reply)
-    if done is not None:
-        follow(root, done, known)
+    if then is not None:
+        done = then(reply)
+        if done is None:
+            return cast("Reply", reply)
+        words = done(default=missing) if missing else done()
+    follow(root, words, known)
     return cast("Reply", reply)
 
 

@@ -12,11 +12,12 @@ from pydantic_core import SchemaValidator, from_json
 from typing_extensions import Self
 
 from rapyer import _commands as commands
-from rapyer._assignment import assign, names_updated, take_values, updated
+from rapyer._assignment import assign, names_updated, set_default, take_values, updated
 from rapyer._binding import (
     COPIED,
     Holder,
     Location,
+    bind,
     binds,
     field,
     is_nested,
@@ -35,7 +36,7 @@ from rapyer._metaclass import AtomicMetaclass
 from rapyer._policy import Ttl, milliseconds
 from rapyer._registry import holds_models
 from rapyer._saving import save
-from rapyer._state import State, is_versioned, learn, load, members_of, rebase, state_of, told
+from rapyer._state import State, held_at, is_versioned, load, members_of, rebase, state_of, told
 from rapyer._transaction import Block, Transaction, current, operate, read, taking_part
 from rapyer.actions import ActionGroup, acts
 from rapyer.config import RedisConfig
@@ -54,6 +55,8 @@ from rapyer.fields import RapyerKey, is_key_mark
 from rapyer.query import Filter, condition_of
 from rapyer.result import DeleteResult, Found, GetOrCreateResult, GetOrCreateStatus
 from rapyer.types import RedisDict, RedisList, RedisSet
+from rapyer.types._atomic import loaded
+from rapyer.types._increase import increase_document
 
 __all__ = ["AtomicRedisModel"]
 
@@ -195,7 +198,9 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 raise NestedModelError(
                     "if_unchanged is for whole documents: save the model that this one is part of"
                 )
-            await operate(location, commands.set_(location.key, location.path, text), known={text: self})
+            await operate(
+                location, partial(commands.set_, location.key, location.path, text), known={text: self}
+            )
         elif (transaction := taking_part(self)) is not None:
             insists = transaction.enlist(self).route.optimistic if if_unchanged is None else if_unchanged
             transaction.save(self, text, only_existing=only_existing, if_unchanged=insists)
@@ -345,22 +350,29 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
     @acts(ActionGroup.READ, ActionGroup.FETCH)
     async def aload(self) -> Self:
-        """Takes over what the server holds. Lists, dicts and models in fields stay the same objects."""
+        """Takes over what the server holds. Lists, dicts and models in fields stay the same objects.
+
+        Returns:
+            This model; of a nested model what is at its place by now, None for null.
+
+        Raises:
+            KeyNotFound: the document is gone, or has nothing at the nested model's place.
+            CorruptedModelError: what is there is not what its class says.
+        """
         location = self._rapyer_locate()
-        transaction = taking_part(location.root)
-        takes_part = transaction is not None and transaction.holds(location.root)
-        versioned = not (takes_part or location.segments) and is_versioned(
-            self._rapyer_route(), state_of(self)
-        )
-        words = commands.get(location.key, location.path, withversion=versioned)
+        if (place := place_of(self)) is not None:
+            holder, key = place
+            value = await loaded(location, holder._rapyer_child_codec(key))
+            if value is None and held_at(location.root, location.segments) is not None:
+                raise KeyNotFound(f"there is nothing at {location.path} under {location.key!r}")
+            return cast("Self", bind(held_at(location.root, location.segments), holder, key))
+        transaction = taking_part(self)
+        takes_part = transaction is not None and transaction.holds(self)
+        versioned = not takes_part and is_versioned(self._rapyer_route(), state_of(self))
+        words = commands.get(location.key, strict=True, withversion=versioned)
         text, version = told(await read(location, words), versioned)
-        if text is None:
-            raise KeyNotFound(f"there is nothing at {location.path} under {location.key!r}")
-        value = load(location.root, self.__rapyer_codec__, text)
-        if location.segments and not takes_part:
-            learn(location.root, location.segments, text, value)
-        elif not takes_part:
-            self._rapyer_follow(value)
+        if not takes_part:
+            self._rapyer_follow(load(self, self.__rapyer_codec__, text))
             state_of(self).know(location.key, text, version)
         return self
 
@@ -385,7 +397,60 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             text = codec.member(name).dump(value)
             known[text] = value
             assignments.append((location.at(name).path, text))
-        await operate(location, commands.update(location.key, *assignments), known=known)
+        await operate(location, partial(commands.update, location.key, *assignments), known=known)
+
+    @acts(ActionGroup.UPDATE)
+    async def aset_default(self, field: str, value: Any) -> Any:
+        """Sets a field that is missing or null on the server, in one command; what is there then.
+
+        For fields that a newer release added, and for values that are worked out once. In a block, which is
+        refused where something else is there by its end.
+
+        Args:
+            field: the field's name.
+            value: what it is set to where there is nothing.
+
+        Raises:
+            KeyNotFound: the document is gone.
+            UnsupportedArgumentValueError: there is no such field.
+        """
+        await set_default(self, field, value)
+        return getattr(self, field)
+
+    @classmethod
+    @acts(ActionGroup.UPDATE, ActionGroup.ARITHMETIC)
+    async def aincrease(
+        cls,
+        key: str,
+        field: str,
+        /,
+        by: float = 1,
+        *,
+        minimum: float | None = None,
+        maximum: float | None = None,
+        **defaults: Any,
+    ) -> float | None:
+        """Adds to a number of the document under a key, without loading it; creates it where there is none.
+
+        One command, in a block too, where it is done at once. A new document has its TTL with it.
+
+        Args:
+            key: `Model:pk` or the pk alone.
+            field: the name of a field that is a whole number or a float.
+            by: what is added.
+            minimum: where the number would be below, nothing is done.
+            maximum: where the number would be above, nothing is done.
+            defaults: the fields of a document that is made, as for the class.
+
+        Returns:
+            The number as it is then; None where `minimum` or `maximum` is not met.
+
+        Raises:
+            ConstraintError: it would break a bound of the field, such as `Field(le=10)`.
+            UnsupportedArgumentTypeError: the field is no number, or an argument is none of its type.
+            UnsupportedArgumentValueError: there is no such field.
+        """
+        return await increase_document(cls, full_key(cls, key), field, by, minimum, maximum, defaults)
 
     def update(self, **values: Any) -> None:
         """Sets fields, all or none, as assignments do, but validated together: here, until it is saved."""

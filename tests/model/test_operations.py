@@ -47,6 +47,7 @@ class Doc(AtomicRedisModel):
     queue: RedisPriorityQueue[str] = RedisPriorityQueue([PriorityQueueItem("first", 1.0)])
     part: Part = Part()
     other: str = ""
+    later: int | None = None
 
 
 GROUPS: list[ActionGroup] = [
@@ -108,6 +109,10 @@ ROWS: dict[str, Row] = {
     "model.aexists": Row(lambda doc: Doc.aexists(doc.key), looks=True),
     "model.aload": Row(lambda doc: doc.aload()),
     "model.aupdate": Row(lambda doc: doc.aupdate(n=7), lambda d: d["n"] == 7),
+    "model.aset_default": Row(
+        lambda doc: doc.aset_default("later", next(NUMBER)), lambda d: isinstance(d["later"], int)
+    ),
+    "model.aincrease": Row(lambda doc: Doc.aincrease(doc.key, "n", 2), lambda d: d["n"] == 101, makes=True),
     "model.adelete": Row(lambda doc: doc.adelete(), lambda d: d is None, looks=True),
     "model.adelete_by_key": Row(lambda doc: Doc.adelete_by_key(doc.key), lambda d: d is None, looks=True),
     "model.adelete_many": Row(lambda doc: Doc.adelete_many(doc), lambda d: d is None, looks=True),
@@ -120,10 +125,10 @@ ROWS: dict[str, Row] = {
     "model.alock": Row(lambda doc: _enter(doc.alock())),
     "model.alock_from_key": Row(lambda doc: _enter(Doc.alock_from_key(doc.key)), looks=True),
     "list.asave": Row(lambda doc: doc.items.asave(), lambda d: d["items"] == [1, 2, 3]),
-    "list.aload": Row(lambda doc: doc.items.aload(), looks=True),
+    "list.aload": Row(lambda doc: doc.items.aload()),
     "list.aget": Row(lambda doc: doc.items.aget(0)),
-    "list.alen": Row(lambda doc: doc.items.alen(), looks=True),
-    "list.acontains": Row(lambda doc: doc.items.acontains(1), looks=True),
+    "list.alen": Row(lambda doc: doc.items.alen()),
+    "list.acontains": Row(lambda doc: doc.items.acontains(1)),
     "list.aappend": Row(lambda doc: doc.items.aappend(4), lambda d: d["items"] == [1, 2, 3] + 50 * [4]),
     "list.aextend": Row(
         lambda doc: doc.items.aextend([4, 5]), lambda d: d["items"] == [1, 2, 3] + 50 * [4, 5]
@@ -135,10 +140,11 @@ ROWS: dict[str, Row] = {
     "list.aclear": Row(lambda doc: doc.items.aclear(), lambda d: d["items"] == []),
     "list.aset_item": Row(lambda doc: doc.items.aset_item(1, 9), lambda d: d["items"] == [1, 9, 3]),
     "dict.asave": Row(lambda doc: doc.names.asave(), lambda d: d["names"] == {"a": 1, "b": 2}),
-    "dict.aload": Row(lambda doc: doc.names.aload(), looks=True),
-    "dict.aget": Row(lambda doc: doc.names.aget("a"), looks=True),
-    "dict.alen": Row(lambda doc: doc.names.alen(), looks=True),
-    "dict.acontains": Row(lambda doc: doc.names.acontains("a"), looks=True),
+    "dict.aload": Row(lambda doc: doc.names.aload()),
+    "dict.aget": Row(lambda doc: doc.names.aget("a")),
+    "dict.alen": Row(lambda doc: doc.names.alen()),
+    "dict.acontains": Row(lambda doc: doc.names.acontains("a")),
+    "dict.aincrease": Row(lambda doc: doc.names.aincrease("c"), lambda d: d["names"]["c"] == 50),
     "dict.aset_item": Row(
         lambda doc: doc.names.aset_item(str(next(NUMBER)), 1), lambda d: len(d["names"]) == 52
     ),
@@ -151,8 +157,8 @@ ROWS: dict[str, Row] = {
     "dict.apop": Row(lambda doc: doc.names.apop("a"), lambda d: d["names"] == {"b": 2}),
     "dict.apopitem": Row(lambda doc: _but_key_errors(doc.names.apopitem()), lambda d: d["names"] == {}),
     "set.asave": Row(lambda doc: doc.members.asave(), lambda d: sorted(d["members"]) == ["x", "y"]),
-    "set.aload": Row(lambda doc: doc.members.aload(), looks=True),
-    "set.alen": Row(lambda doc: doc.members.alen(), looks=True),
+    "set.aload": Row(lambda doc: doc.members.aload()),
+    "set.alen": Row(lambda doc: doc.members.alen()),
     "set.aadd": Row(lambda doc: doc.members.aadd(str(next(NUMBER))), lambda d: len(d["members"]) == 52),
     "set.aadd_many": Row(
         lambda doc: doc.members.aadd_many(["x", "z", str(next(NUMBER))]), lambda d: len(d["members"]) == 53
@@ -160,30 +166,30 @@ ROWS: dict[str, Row] = {
     "set.aremove": Row(lambda doc: doc.members.aremove("x"), lambda d: d["members"] == ["y"]),
     "set.apop": Row(lambda doc: doc.members.apop(), lambda d: d["members"] == []),
     "set.aclear": Row(lambda doc: doc.members.aclear(), lambda d: d["members"] == []),
-    "set.acontains": Row(lambda doc: doc.members.acontains("x"), looks=True),
-    "set.amembers": Row(lambda doc: doc.members.amembers(), looks=True),
-    "set.asize": Row(lambda doc: doc.members.asize(), looks=True),
+    "set.acontains": Row(lambda doc: doc.members.acontains("x")),
+    "set.amembers": Row(lambda doc: doc.members.amembers()),
+    "set.asize": Row(lambda doc: doc.members.asize()),
     "set.aunion": Row(lambda doc: doc.members.aunion(doc.members), looks=True),
     "set.aintersect": Row(lambda doc: doc.members.aintersect(doc.members), looks=True),
     "set.adifference": Row(lambda doc: doc.members.adifference(), looks=True),
     "queue.asave": Row(lambda doc: doc.queue.asave(), lambda d: d["queue"] == [[1.0, "first"]]),
-    "queue.aload": Row(lambda doc: doc.queue.aload(), looks=True),
+    "queue.aload": Row(lambda doc: doc.queue.aload()),
     "queue.apush": Row(lambda doc: doc.queue.apush(str(next(NUMBER)), 0), lambda d: len(d["queue"]) == 51),
     "queue.apush_many": Row(
         lambda doc: doc.queue.apush_many([PriorityQueueItem("first", 0), PriorityQueueItem("z", 2)]),
         lambda d: d["queue"] == [[0.0, "first"], [2.0, "z"]],
     ),
     "queue.apop": Row(lambda doc: doc.queue.apop(), lambda d: d["queue"] == []),
-    "queue.apeek": Row(lambda doc: doc.queue.apeek(), looks=True),
-    "queue.asize": Row(lambda doc: doc.queue.asize(), looks=True),
-    "queue.aitems": Row(lambda doc: doc.queue.aitems(), looks=True),
+    "queue.apeek": Row(lambda doc: doc.queue.apeek()),
+    "queue.asize": Row(lambda doc: doc.queue.asize()),
+    "queue.aitems": Row(lambda doc: doc.queue.aitems()),
     "queue.aremove": Row(lambda doc: doc.queue.aremove("first"), lambda d: d["queue"] == []),
     "queue.aclear": Row(lambda doc: doc.queue.aclear(), lambda d: d["queue"] == []),
     "int.asave": Row(lambda doc: doc.n.asave(), lambda d: d["n"] == 1),
-    "int.aload": Row(lambda doc: doc.n.aload(), looks=True),
+    "int.aload": Row(lambda doc: doc.n.aload()),
     "int.aincrease": Row(lambda doc: doc.n.aincrease(2), lambda d: d["n"] == 101),
     "float.asave": Row(lambda doc: doc.ratio.asave(), lambda d: d["ratio"] == 1.5),
-    "float.aload": Row(lambda doc: doc.ratio.aload(), looks=True),
+    "float.aload": Row(lambda doc: doc.ratio.aload()),
     "float.aincrease": Row(lambda doc: doc.ratio.aincrease(0.5), lambda d: d["ratio"] == 26.5),
 }
 WRITES = ActionGroup.UPDATE | ActionGroup.APPEND | ActionGroup.ERASE | ActionGroup.ARITHMETIC
@@ -249,7 +255,14 @@ async def test_it_refreshes_under_no_other(on_host: Host, doc: Doc, name: str) -
     assert not await moves_deadline(on_host, doc.key, lambda: ROWS[name].act(doc))
 
 
-@each(lambda name: OPERATIONS[name] & WRITES and ActionGroup.CREATE not in OPERATIONS[name])
+@each(
+    lambda name: (
+        OPERATIONS[name] & WRITES
+        and ActionGroup.CREATE not in OPERATIONS[name]
+        # It has no model to follow it, and is done at once.
+        and name != "model.aincrease"
+    )
+)
 async def test_in_a_transaction_it_does_the_same(on_host: Host, doc: Doc, name: str) -> None:
     global NUMBER
     twin = await Doc().asave()

@@ -150,9 +150,14 @@ async def test_what_is_equal_and_not_the_same_is_a_change(
     assert (await Loose.aget(loose.key)).redis_dump_json() == loose.redis_dump_json()
 
 
-async def test_a_field_added_since_is_sent_with_its_default(on_host: Host) -> None:
+async def test_a_field_added_since_is_sent_when_it_is_set(on_host: Host) -> None:
     await on_host.call("MODEL.CREATE", "Person:1", '{"name":"ada"}')
     person = await Person.aget("1")
+    await on_host.call("MODEL.SET", "Person:1", "$.age", "5")
+    await person.asave()
+    # Others have given it a value, and nobody did here.
+    assert (await stored(on_host, person))["age"] == 5
+    person.age = 0
     await person.asave()
     assert (await stored(on_host, person))["age"] == 0
 

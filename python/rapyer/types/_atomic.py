@@ -2,13 +2,14 @@
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from pydantic import ValidationError
 from typing_extensions import Self
 
 from rapyer import _commands as commands
-from rapyer._binding import Location, Place, bind, unbound
+from rapyer._binding import Location, Place, bind, path_text, unbound
 from rapyer._codec import Codec
 from rapyer._state import held_at, learn, load
 from rapyer._transaction import Transaction, current, operate, read
@@ -20,8 +21,8 @@ from rapyer.fields import RapyerKey
 
 __all__ = ["Atomic", "Container", "Operation", "Pending", "record_assignment", "taken"]
 
-Operation = Callable[[str, str], Command]
-"""A command for a place: made of its key and its path."""
+Operation = Callable[..., Command]
+"""A command for a place: made of its key and its path, with `require=` where the value has bounds."""
 
 
 class Pending(NamedTuple):
@@ -66,10 +67,11 @@ class Atomic:
         place = self._rapyer_place
         return place is None or place[0]._rapyer_is_plain()
 
-    def _record(self, transaction: Transaction, operation: Operation) -> None:
-        """Records what was done to this value already."""
-        location = self._locate()
-        transaction.record(location, operation(location.key, location.path))
+    def _record(self, transaction: Transaction, operation: Operation, codec: Codec | None = None) -> None:
+        """Records what is done to this value, whose codec may be given."""
+        location, bounds = self._locate(), (codec or self._codec()).bounds
+        place = location.key, path_text(location.segments)
+        transaction.record(location, operation(*place, require=bounds) if bounds else operation(*place))
 
     def _rewrite(self, change: Callable[[], object]) -> None:
         """Makes a local change that no command describes: a transaction sends the whole value."""
@@ -116,7 +118,7 @@ class Atomic:
         """Stores this value at its place, and nothing else of the model."""
         location = self._locate()
         text = self._codec().dump(self)
-        await operate(location, commands.set_(location.key, location.path, text), known={text: self})
+        await operate(location, partial(commands.set_, location.key, location.path, text), known={text: self})
         return self
 
     @acts(ActionGroup.READ)
@@ -135,10 +137,10 @@ async def loaded(location: Location, codec: Codec) -> Any:
     None when nothing is there.
     """
     root, transaction = location.root, current()
-    text = cast("bytes | None", await read(location, commands.get(location.key, location.path)))
+    text = cast("bytes | None", await read(location, commands.get(location.key, location.path, strict=True)))
     if text is None:
         return None
-    value = load(root, codec, text)
+    value = load(root, codec, text, location.segments)
     if transaction is None or not transaction.holds(root):
         learn(root, location.segments, text, value)
     return value
@@ -161,13 +163,14 @@ class Container(Atomic):
     async def alen(self) -> int:
         """How many items it has on the server."""
         location = self._locate()
-        return cast("int", await read(location, commands.len_(location.key, location.path)) or 0)
+        return cast("int", await read(location, commands.len_(location.key, location.path, strict=True)) or 0)
 
     @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
     async def aclear(self) -> int:
         """Empties it on the server; how many items it had there."""
         location = self._locate()
-        return cast("int", await operate(location, commands.clear(location.key, location.path)))
+        clear = partial(commands.clear, location.key, location.path, require=self._codec().bounds)
+        return cast("int", await operate(location, clear))
 
 
 def record_assignment(
@@ -175,14 +178,16 @@ def record_assignment(
     location: Location,
     given: object,
     text: bytes,
+    codec: Codec,
     is_from_here: Callable[[Any], bool],
 ) -> None:
     """Records that a value was assigned to a place: what an in-place operator did, or the value itself.
 
-    `text` is what is stored of it. Operations work on numbers, strings and moments as JSON has them: where a
-    type stores its values in another way, or validation made another value of this one, all of it is sent.
+    `text` is what is stored of it, by its codec. Operations work on numbers, strings and moments as JSON has
+    them: where a type stores its values in another way, or validation made another value of this one, all of
+    it is sent.
     """
-    key, path = location.key, location.path
+    key, path = location.key, path_text(location.segments)
     pending = cast("Pending | None", getattr(given, "_rapyer_pending", None))
     if pending is None or not is_from_here(pending.base):
         transaction.record(location, commands.set_(key, path, text))
@@ -192,7 +197,7 @@ def record_assignment(
         transaction.record(location, commands.set_(key, path, text))
     else:
         for operation in pending.operations:
-            transaction.record(location, operation(key, path))
+            transaction.record(location, operation(key, path, require=codec.bounds))
 
 
 def taken(codec: Codec, text: bytes, location: Location) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import ItemsView, Mapping, ValuesView
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from rapyer import _commands as commands
@@ -10,9 +11,10 @@ from rapyer._codec import Codec
 from rapyer._native import elements
 from rapyer._transaction import Transaction, operate, read
 from rapyer.actions import ActionGroup, acts
-from rapyer.errors import DetachedValueError
+from rapyer.errors import DetachedValueError, UnsupportedArgumentTypeError
 from rapyer.types._atomic import Container, loaded, record_assignment, taken
 from rapyer.types._described import Described
+from rapyer.types._increase import increased
 
 if TYPE_CHECKING:
     from _typeshed import SupportsKeysAndGetItem
@@ -59,7 +61,7 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
     async def acontains(self, key: _K) -> bool:
         """Whether the dict on the server has an entry under this key."""
         location = self._locate()
-        words = commands.contains(location.key, location.path, self._json_name(key))
+        words = commands.contains(location.key, location.path, self._json_name(key), strict=True)
         return bool(await read(location, words))
 
     @acts(ActionGroup.UPDATE)
@@ -83,14 +85,41 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
             text = codec.entry.dump(valid)
             known[text] = valid
             assignments.append((location.at(name).path, text))
-        await operate(location, commands.update(location.key, *assignments), known=known)
+        await operate(location, partial(commands.update, location.key, *assignments), known=known)
+
+    @overload
+    async def aincrease(self, key: _K, amount: float = 1) -> _V: ...
+    @overload
+    async def aincrease(
+        self, key: _K, amount: float = 1, *, minimum: float | None = None, maximum: float | None = None
+    ) -> _V | None: ...
+    @acts(ActionGroup.UPDATE, ActionGroup.ARITHMETIC)
+    async def aincrease(
+        self, key: _K, amount: float = 1, *, minimum: float | None = None, maximum: float | None = None
+    ) -> _V | None:
+        """Adds to an entry of the dict on the server, and returns what it is then; a missing one starts at 0.
+
+        Where it would be below `minimum` or above `maximum` it stays as it is, and the answer is None; in a
+        block that is a `StaleModelError`.
+
+        Raises:
+            ConstraintError: it would break a bound of the dict's values, such as `Field(le=10)`.
+            UnsupportedArgumentTypeError: the dict's values are no numbers, or an argument is none of theirs.
+        """
+        location, codec = self._locate(), self._codec()
+        kind = codec.entry.number
+        if kind is None:
+            raise UnsupportedArgumentTypeError(f"the values of {location.path} are no numbers to add to")
+        entry = location.at(codec.name_of(codec.validate_key(key)))
+        number = await increased(entry, codec.entry, kind, amount, minimum, maximum, creates=True)
+        return cast("_V | None", number)
 
     @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
     async def adel_item(self, key: _K) -> int:
         """Removes an entry from the dict on the server; how many there were: 1 or 0."""
         location, codec = self._locate(), self._codec()
         path = location.at(codec.name_of(codec.validate_key(key))).path
-        return cast("int", await operate(location, commands.unset(location.key, path)))
+        return cast("int", await operate(location, partial(commands.unset, location.key, path)))
 
     @overload
     async def apop(self, key: _K) -> _V | None: ...
@@ -107,8 +136,14 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
         entry = location.at(codec.name_of(codec.validate_key(key)))
         text = await operate(
             location,
-            commands.pop(location.key, location.path, self._json_name(key)),
-            then=lambda _: commands.unset(location.key, entry.path),
+            partial(
+                commands.pop,
+                location.key,
+                location.path,
+                self._json_name(key),
+                require=codec.bounds,
+            ),
+            then=lambda _: partial(commands.unset, location.key, entry.path),
             guard=lambda text: None if text is None else commands.expect(entry.key, entry.path, text),
         )
         return default if text is None else taken(codec.entry, cast("bytes", text), entry)
@@ -124,8 +159,10 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
 
         text = await operate(
             location,
-            commands.pop(location.key, location.path),
-            then=lambda pair: None if pair is None else commands.unset(location.key, entry(pair).path),
+            partial(commands.pop, location.key, location.path, require=codec.bounds),
+            then=lambda pair: (
+                None if pair is None else partial(commands.unset, location.key, entry(pair).path)
+            ),
             guard=lambda pair: (
                 None
                 if pair is None
@@ -153,7 +190,12 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
                 place = self._locate().at(codec.name_of(key))
                 text = codec.entry.dump(value)
                 record_assignment(
-                    transaction, place, given, text, lambda base: is_place(base._rapyer_place, self, key)
+                    transaction,
+                    place,
+                    given,
+                    text,
+                    codec.entry,
+                    lambda base: is_place(base._rapyer_place, self, key),
                 )
         super().__setitem__(key, value)
 
@@ -170,7 +212,7 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
     def pop(self, key: _K, *default: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         if (transaction := self._recording_removal(key)) is not None:
             name = self._json_name(key)
-            self._record(transaction, lambda key, path: commands.pop(key, path, name))
+            self._record(transaction, lambda key, path, **terms: commands.pop(key, path, name, **terms))
         return super().pop(key, *default)
 
     def popitem(self) -> tuple[_K, _V]:

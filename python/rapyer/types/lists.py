@@ -1,6 +1,8 @@
 """Lists."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from sys import maxsize
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeVar, cast, overload
 
 from typing_extensions import Self
@@ -56,7 +58,7 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
         """The element at an index of the list on the server. Raises IndexError where there is none."""
         _check_index(index)
         location = self._locate()
-        text = await read(location, commands.get(location.key, location.at(index).path))
+        text = await read(location, commands.get(location.key, location.at(index).path, strict=True))
         if text is None:
             raise IndexError(f"the list on the server has no element {index}")
         text = cast("bytes", text)
@@ -72,7 +74,7 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
         """Whether the list on the server has an element equal to this."""
         location, codec = self._locate(), self._codec().item
         text = codec.dump(codec.validate(item))
-        return bool(await read(location, commands.contains(location.key, location.path, text)))
+        return bool(await read(location, commands.contains(location.key, location.path, text, strict=True)))
 
     @acts(ActionGroup.UPDATE, ActionGroup.APPEND)
     async def aappend(self, item: _T, *, maxlen: int | None = None, unique: bool = False) -> int:
@@ -90,19 +92,42 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
     async def _aadd(self, items: Iterable[_T], maxlen: int | None, unique: bool) -> int:
         if maxlen is not None and maxlen < 0:
             raise UnsupportedArgumentValueError(f"maxlen must not be negative, and is {maxlen!r}")
-        location, known = self._locate(), self._texts(items)
-        if not known:
+        location, codec = self._locate(), self._codec()
+        known = _known(codec.item, items)
+        if not known.texts:
             return await self.alen()
-        words = commands.append(location.key, location.path, *known.texts, maxlen=maxlen, unique=unique)
-        return cast("int", await operate(location, words, known=known.values))
+        append = partial(
+            commands.append,
+            location.key,
+            location.path,
+            *known.texts,
+            maxlen=maxlen,
+            unique=unique,
+            strict=unique and current() is not None and self._lacks(known.texts),
+            require=codec.bounds,
+        )
+        return cast("int", await operate(location, append, known=known.values))
+
+    def _lacks(self, texts: list[bytes]) -> bool:
+        """Whether none of these elements is here, on which what a block is answered then rests."""
+        held = set(map(self._codec().item.dump, list.__iter__(self)))
+        return held.isdisjoint(texts)
 
     @acts(ActionGroup.UPDATE, ActionGroup.APPEND)
     async def ainsert(self, index: int, item: _T) -> int:
         """Inserts an item before an index of the list on the server, and returns the list's length there."""
         _check_index(index)
-        location, known = self._locate(), self._texts([item])
-        words = commands.insert(location.key, location.path, index, *known.texts)
-        return cast("int", await operate(location, words, known=known.values))
+        location, codec = self._locate(), self._codec()
+        known = _known(codec.item, [item])
+        insert = partial(
+            commands.insert,
+            location.key,
+            location.path,
+            index,
+            *known.texts,
+            require=codec.bounds,
+        )
+        return cast("int", await operate(location, insert, known=known.values))
 
     @acts(ActionGroup.READ, ActionGroup.UPDATE, ActionGroup.ERASE)
     async def apop(self, index: int = -1) -> _T | None:
@@ -115,19 +140,18 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
         location, codec = self._locate(), self._codec().item
         element = location.at(index)
 
-        def popped(text: Any) -> Command | None:
+        def popped(text: Any) -> Callable[..., Command] | None:
             # Where others moved it, what is known here has it somewhere else.
             if text is None:
                 return None
             base = state_of(location.root).base
             if base is not None and base.get(element.path) == text:
-                return words
-            return commands.remove(location.key, location.path, text)
+                return partial(commands.pop, location.key, location.path, index)
+            return partial(commands.remove, location.key, location.path, text)
 
-        words = commands.pop(location.key, location.path, index)
         text = await operate(
             location,
-            words,
+            partial(commands.pop, location.key, location.path, index, require=self._codec().bounds),
             then=popped,
             guard=lambda text: None if text is None else commands.expect(element.key, element.path, text),
         )
@@ -140,32 +164,28 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
     @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
     async def aremove(self, item: _T) -> bool:
         """Removes the first element equal to this from the list on the server; whether there was one."""
-        location, known = self._locate(), self._texts([item])
-        words = commands.remove(location.key, location.path, *known.texts)
-        return bool(await operate(location, words))
+        location, codec = self._locate(), self._codec()
+        known = _known(codec.item, [item])
+        remove = partial(commands.remove, location.key, location.path, *known.texts, require=codec.bounds)
+        return bool(await operate(location, remove))
 
     @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
     async def aremove_range(self, start: int, stop: int) -> int:
         """Removes the elements from one index up to another, as slices go; how many the server removed."""
         location = self._locate()
-        return cast("int", await operate(location, commands.cut(location.key, location.path, start, stop)))
+        cut = partial(commands.cut, location.key, location.path, start, stop, require=self._codec().bounds)
+        return cast("int", await operate(location, cut))
 
     @acts(ActionGroup.UPDATE)
     async def aset_item(self, index: int, item: _T) -> None:
         """Replaces the element at an index of the list on the server."""
         _check_index(index)
-        location, known = self._locate(), self._texts([item])
+        location, codec = self._locate(), self._codec()
+        known = _known(codec.item, [item])
         if current() is not None and not -len(self) <= index < len(self):
             raise IndexError(f"the list has no element {index} to replace")
-        words = commands.set_(location.key, location.at(index).path, *known.texts)
-        await operate(location, words, known=known.values)
-
-    def _texts(self, items: Iterable[_T]) -> "_Known":
-        """What is stored of items, and the values of these texts."""
-        codec = self._codec().item
-        values = [codec.validate(item) for item in items]
-        texts = [codec.dump(value) for value in values]
-        return _Known(texts, dict(zip(texts, values, strict=True)))
+        put = partial(commands.set_, location.key, location.at(index).path, *known.texts)
+        await operate(location, put, known=known.values)
 
     # -- local changes, which a transaction records
 
@@ -183,36 +203,46 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
         self.extend([item])
 
     def extend(self, items: Iterable[_T]) -> None:
-        values = [self._valid(item) for item in items]
+        if self._rapyer_place is None:
+            super().extend(items)
+            return
+        codec = self._codec()
+        values = list(map(codec.item.validate, items))
         if values and (transaction := self._recording()) is not None:
-            texts = list(map(self._codec().item.dump, values))
-            self._record(transaction, lambda key, path: commands.append(key, path, *texts))
+            texts = list(map(codec.item.dump, values))
+            self._record(
+                transaction, lambda key, path, **terms: commands.append(key, path, *texts, **terms), codec
+            )
         super().extend(values)
 
     def insert(self, index: SupportsIndex, item: _T) -> None:
         value = self._valid(item)
         if (transaction := self._moving()) is not None:
             at, text = index.__index__(), self._codec().item.dump(value)
-            self._record(transaction, lambda key, path: commands.insert(key, path, at, text))
+            self._record(
+                transaction, lambda key, path, **terms: commands.insert(key, path, at, text, **terms)
+            )
         super().insert(index, value)
 
     def pop(self, index: SupportsIndex = -1) -> _T:
         if (transaction := self._recording_removal(index)) is not None:
             at = index.__index__()
-            self._record(transaction, lambda key, path: commands.pop(key, path, at))
+            self._record(transaction, lambda key, path, **terms: commands.pop(key, path, at, **terms))
         return super().pop(index)
 
     def remove(self, item: _T) -> None:
         at = self.index(item)
         if (transaction := self._moving()) is not None:
             text = self._codec().item.dump(super().__getitem__(at))
-            self._record(transaction, lambda key, path: commands.remove(key, path, text))
+            self._record(transaction, lambda key, path, **terms: commands.remove(key, path, text, **terms))
         super().__delitem__(at)
 
     def remove_range(self, start: int, stop: int) -> None:
         """Removes the elements from one index up to another, as slices go."""
         if (transaction := self._moving()) is not None:
-            self._record(transaction, lambda key, path: commands.cut(key, path, start, stop))
+            self._record(
+                transaction, lambda key, path, **terms: commands.cut(key, path, start, stop, **terms)
+            )
         super().__delitem__(slice(start, stop))
 
     def clear(self) -> None:
@@ -239,8 +269,11 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
             self._rewrite(lambda: list.__delitem__(self, index))
         else:
             if (transaction := self._recording_removal(index)) is not None:
-                location = self._locate().at(index.__index__())
-                transaction.record(location, commands.unset(location.key, location.path))
+                at = index.__index__()
+                stop = maxsize if at == -1 else at + 1
+                self._record(
+                    transaction, lambda key, path, **terms: commands.cut(key, path, at, stop, **terms)
+                )
             super().__delitem__(index)
 
     def _recording_removal(self, index: SupportsIndex) -> Transaction | None:
@@ -267,8 +300,8 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
         held = super().__getitem__(index)
         if (transaction := self._recording()) is not None:
             place = self._locate().at(index.__index__())
-            text = self._codec().item.dump(value)
-            record_assignment(transaction, place, item, text, lambda base: base is held)
+            codec = self._codec().item
+            record_assignment(transaction, place, item, codec.dump(value), codec, lambda base: base is held)
         super().__setitem__(index, value)
 
     @overload
@@ -335,8 +368,12 @@ class _Known(NamedTuple):
     texts: list[bytes]
     values: dict[bytes, Any]
 
-    def __bool__(self) -> bool:
-        return bool(self.texts)
+
+def _known(codec: Codec, items: Iterable[Any]) -> _Known:
+    """What is stored of items, and the values of these texts."""
+    values = list(map(codec.validate, items))
+    texts = list(map(codec.dump, values))
+    return _Known(texts, dict(zip(texts, values, strict=True)))
 
 
 @binds(list, RedisList)

@@ -2,7 +2,8 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
 
 from pydantic_core import core_schema, from_json
@@ -107,7 +108,8 @@ class RedisPriorityQueue(Atomic, Generic[_T], Described["RedisPriorityQueue[_T]"
             pushed.append((repr(float(priority)), codec.dump(codec.validate(value))))
         if not pushed:
             return 0
-        return cast("int", await operate(location, commands.push(location.key, location.path, *pushed)))
+        push = partial(commands.push, location.key, location.path, *pushed, require=self._codec().bounds)
+        return cast("int", await operate(location, push))
 
     @acts(ActionGroup.READ, ActionGroup.UPDATE, ActionGroup.ERASE)
     async def apop(self) -> PriorityQueueItem[_T] | None:
@@ -119,14 +121,14 @@ class RedisPriorityQueue(Atomic, Generic[_T], Described["RedisPriorityQueue[_T]"
         location = self._locate()
         first = location.at(0)
 
-        def popped(pair: Any) -> Command | None:
+        def popped(pair: Any) -> Callable[..., Command]:
             if pair is None:
-                return commands.clear(location.key, location.path)
-            return commands.unpush(location.key, location.path, elements(pair)[1])
+                return partial(commands.clear, location.key, location.path)
+            return partial(commands.unpush, location.key, location.path, elements(pair)[1])
 
         text = await operate(
             location,
-            commands.popmin(location.key, location.path),
+            partial(commands.popmin, location.key, location.path, require=self._codec().bounds),
             then=popped,
             guard=lambda pair: None if pair is None else commands.expect(first.key, first.path, pair),
         )
@@ -136,14 +138,14 @@ class RedisPriorityQueue(Atomic, Generic[_T], Described["RedisPriorityQueue[_T]"
     async def apeek(self) -> PriorityQueueItem[_T] | None:
         """The first value on the server, which stays; None when the queue is empty."""
         location = self._locate()
-        text = await read(location, commands.peek(location.key, location.path))
+        text = await read(location, commands.peek(location.key, location.path, strict=True))
         return None if text is None else self._loaded_item(cast("bytes", text), location)
 
     @acts(ActionGroup.READ)
     async def asize(self) -> int:
         """How many values the queue has on the server."""
         location = self._locate()
-        return cast("int", await read(location, commands.len_(location.key, location.path)) or 0)
+        return cast("int", await read(location, commands.len_(location.key, location.path, strict=True)) or 0)
 
     @acts(ActionGroup.READ)
     async def aitems(self) -> list[PriorityQueueItem[_T]]:
@@ -156,13 +158,15 @@ class RedisPriorityQueue(Atomic, Generic[_T], Described["RedisPriorityQueue[_T]"
         """Takes a value out, wherever it is in the queue; whether it was there."""
         location, codec = self._locate(), self._value_codec()
         text = codec.dump(codec.validate(value))
-        return bool(await operate(location, commands.unpush(location.key, location.path, text)))
+        unpush = partial(commands.unpush, location.key, location.path, text, require=self._codec().bounds)
+        return bool(await operate(location, unpush))
 
     @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
     async def aclear(self) -> int:
         """Empties the queue on the server; how many values it had there."""
         location = self._locate()
-        return cast("int", await operate(location, commands.clear(location.key, location.path)))
+        clear = partial(commands.clear, location.key, location.path, require=self._codec().bounds)
+        return cast("int", await operate(location, clear))
 
     def _value_codec(self) -> Codec:
         return self._codec().item.second

@@ -2,21 +2,21 @@
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast, overload
 
-from pydantic_core import core_schema, from_json, to_json
+from pydantic_core import core_schema, to_json
 
 from rapyer import _commands as commands
 from rapyer._binding import Holder, Place, binds, is_place, makes
-from rapyer._transaction import current, operate
-from rapyer._words import Command, Word
+from rapyer._transaction import current
+from rapyer._words import Bound, Command, Word
 from rapyer.actions import ActionGroup, acts
-from rapyer.errors import UnsupportedArgumentTypeError, UnsupportedArgumentValueError
 from rapyer.types._atomic import Atomic, Operation, Pending
 from rapyer.types._described import Described
+from rapyer.types._increase import increased, number_text
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -77,12 +77,8 @@ class RedisInt(_Scalar, int, Described[int, int]):
 
         Where it would be below `minimum` or above `maximum` it stays as it is, and the answer is None.
         """
-        for name, value in (("amount", amount), ("minimum", minimum), ("maximum", maximum)):
-            if isinstance(value, bool) or not isinstance(value, int | None):
-                raise UnsupportedArgumentTypeError(
-                    f"{name} of a whole number's aincrease is an int, not {value!r}"
-                )
-        return cast("int | None", await _increased(self, amount, minimum, maximum))
+        number = await increased(self._locate(), self._codec(), int, amount, minimum, maximum)
+        return cast("int | None", number)
 
 
 class RedisFloat(_Scalar, float, Described[float, float]):
@@ -104,16 +100,7 @@ class RedisFloat(_Scalar, float, Described[float, float]):
 
         Where it would be below `minimum` or above `maximum` it stays as it is, and the answer is None.
         """
-        for name, value in (("amount", amount), ("minimum", minimum), ("maximum", maximum)):
-            if isinstance(value, bool) or not isinstance(value, int | float | None):
-                raise UnsupportedArgumentTypeError(
-                    f"{name} of a number's aincrease is an int or a float, not {value!r}"
-                )
-            if value is not None and not math.isfinite(value):
-                raise UnsupportedArgumentValueError(
-                    f"{name} of aincrease cannot be {value!r}: JSON has no such number"
-                )
-        return await _increased(self, amount, minimum, maximum)
+        return await increased(self._locate(), self._codec(), float, amount, minimum, maximum)
 
 
 class RedisBytes(_Scalar, bytes, Described[bytes, bytes]):
@@ -180,35 +167,6 @@ def _same(value: Any) -> Any:
     return value
 
 
-async def _increased(
-    number: RedisInt | RedisFloat, amount: float, minimum: float | None, maximum: float | None
-) -> float | None:
-    location = number._locate()
-    words = commands.incrby(
-        location.key,
-        location.path,
-        _number(amount),
-        min_=None if minimum is None else _number(minimum),
-        max_=None if maximum is None else _number(maximum),
-        strict=current() is not None,
-    )
-    # What the server holds now, whatever is known here of what it held.
-    text = await operate(
-        location,
-        words,
-        then=lambda text: None if text is None else commands.set_(location.key, location.path, text),
-    )
-    if text is None:
-        return None
-    value = cast("float", from_json(cast("bytes", text)))
-    return float(value) if isinstance(number, RedisFloat) else value
-
-
-def _number(value: float) -> str:
-    """A number's JSON text; of a subclass too, whose own repr may say something else."""
-    return int.__repr__(value) if isinstance(value, int) else float.__repr__(value)
-
-
 # -- in-place operators: outside of a transaction they only compute, in one they also say what was done
 
 _Describe: TypeAlias = Callable[[Any, Any], Operation | None]
@@ -223,19 +181,23 @@ def _add(value: Any, amount: Any) -> Operation | None:
         return partial(_appended, to_json(amount, bytes_mode="base64"), base64=True)
     if isinstance(value, datetime):
         return partial(_calculated, "SHIFT", amount // _MICROSECOND)
-    return partial(_incremented, _number(amount)) if _is_operand(value, amount) else None
+    return partial(_incremented, number_text(amount)) if _is_operand(value, amount) else None
 
 
-def _appended(text: bytes, key: str, path: str, *, base64: bool = False) -> Command:
-    return commands.append(key, path, text, base64=base64)
+def _appended(
+    text: bytes, key: str, path: str, *, base64: bool = False, require: Sequence[Bound] = ()
+) -> Command:
+    return commands.append(key, path, text, base64=base64, require=require)
 
 
-def _incremented(amount: str, key: str, path: str) -> Command:
-    return commands.incrby(key, path, amount)
+def _incremented(amount: str, key: str, path: str, *, require: Sequence[Bound] = ()) -> Command:
+    return commands.incrby(key, path, amount, require=require)
 
 
-def _calculated(operation: Any, operand: Word, key: str, path: str) -> Command:
-    return commands.calc(key, path, operation, operand)
+def _calculated(
+    operation: Any, operand: Word, key: str, path: str, *, require: Sequence[Bound] = ()
+) -> Command:
+    return commands.calc(key, path, operation, operand, require=require)
 
 
 def _subtract(value: Any, amount: Any) -> Operation | None:
@@ -246,12 +208,12 @@ def _subtract(value: Any, amount: Any) -> Operation | None:
 
 def _multiply(value: Any, amount: Any) -> Operation | None:
     if isinstance(value, str):
-        return partial(_calculated, "REPEAT", _number(amount)) if type(amount) is int else None
+        return partial(_calculated, "REPEAT", number_text(amount)) if type(amount) is int else None
     return _calculation("MUL", value, amount)
 
 
 def _calculation(name: str, value: Any, amount: Any) -> Operation | None:
-    return partial(_calculated, name, _number(amount)) if _is_operand(value, amount) else None
+    return partial(_calculated, name, number_text(amount)) if _is_operand(value, amount) else None
 
 
 def _divide(value: Any, amount: Any) -> Operation | None:

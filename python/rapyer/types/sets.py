@@ -12,7 +12,6 @@ from rapyer._binding import Holder, Location, Place, binds, is_place
 from rapyer._codec import Codec
 from rapyer._state import load, see
 from rapyer._transaction import current, operate, read, read_several
-from rapyer._words import Command
 from rapyer.actions import ActionGroup, acts
 from rapyer.errors import DetachedValueError, UnsupportedArgumentTypeError
 from rapyer.types._atomic import Container, taken
@@ -65,15 +64,16 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
         if not values:
             return 0
         location, texts = self._locate(), self._texts(values)
-        words = commands.add(location.key, location.path, *texts)
+        add = partial(commands.add, location.key, location.path, *texts, require=self._codec().bounds)
         known = dict(zip(texts, values, strict=True))
-        return cast("int", await operate(location, words, known=known))
+        return cast("int", await operate(location, add, known=known))
 
     @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
     async def aremove(self, item: _T) -> bool:
         """Removes an item from the set on the server; whether it was there."""
         location, texts = self._locate(), self._texts(self._valid_all([item]))
-        return await operate(location, commands.discard(location.key, location.path, *texts)) == 1
+        discard = partial(commands.discard, location.key, location.path, *texts, require=self._codec().bounds)
+        return await operate(location, discard) == 1
 
     @acts(ActionGroup.READ, ActionGroup.UPDATE, ActionGroup.ERASE)
     async def apop(self) -> _T | None:
@@ -84,9 +84,9 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
             return self.pop() if self else None
         text = await operate(
             location,
-            commands.pop(location.key, location.path),
+            partial(commands.pop, location.key, location.path, require=self._codec().bounds),
             then=lambda text: (
-                None if text is None else commands.discard(location.key, location.path, cast("bytes", text))
+                None if text is None else partial(commands.discard, location.key, location.path, text)
             ),
         )
         if text is None:
@@ -98,13 +98,15 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
         """Whether the set on the server has an item."""
         location, codec = self._locate(), self._codec().item
         text = codec.dump(codec.validate(item))
-        return bool(await read(location, commands.contains(location.key, location.path, text)))
+        return bool(await read(location, commands.contains(location.key, location.path, text, strict=True)))
 
     @acts(ActionGroup.READ)
     async def amembers(self) -> set[_T]:
         """The items of the set on the server. What was added and removed here stays unsaved."""
         location = self._locate()
-        text = cast("bytes | None", await read(location, commands.get(location.key, location.path)))
+        text = cast(
+            "bytes | None", await read(location, commands.get(location.key, location.path, strict=True))
+        )
         if text is None:
             return set()
         members = cast("set[_T] | None", load(location.root, self._codec(), text))
@@ -162,10 +164,16 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
         if (transaction := self._recording()) is not None:
             if gone:
                 going = self._texts(gone)
-                self._record(transaction, partial(_discard, going, strict))
+                self._record(
+                    transaction,
+                    lambda key, path, **terms: commands.discard(key, path, *going, strict=strict, **terms),
+                )
             if new:
                 coming = self._texts(new)
-                self._record(transaction, partial(_add, coming, strict))
+                self._record(
+                    transaction,
+                    lambda key, path, **terms: commands.add(key, path, *coming, strict=strict, **terms),
+                )
         super().difference_update(gone)
         super().update(new)
 
@@ -187,7 +195,8 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
         for item in self:
             if (transaction := self._recording()) is not None:
                 # To take it is to read it as well, which is a group of its own.
-                self._record(transaction, partial(_contains, self._texts([item])[0]))
+                location, (text,) = self._locate(), self._texts([item])
+                transaction.record(location, commands.contains(location.key, location.path, text))
             # What was seen here is what is taken there, or nothing is.
             self._change([], [item], strict=True)
             return item
@@ -239,18 +248,6 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
         super().clear()
         super().update(new)
         return True
-
-
-def _add(texts: list[bytes], strict: bool, key: str, path: str) -> Command:
-    return commands.add(key, path, *texts, strict=strict)
-
-
-def _discard(texts: list[bytes], strict: bool, key: str, path: str) -> Command:
-    return commands.discard(key, path, *texts, strict=strict)
-
-
-def _contains(text: bytes, key: str, path: str) -> Command:
-    return commands.contains(key, path, text)
 
 
 @binds(set, RedisSet)
