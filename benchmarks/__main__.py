@@ -30,7 +30,14 @@ def main() -> None:
     console = Console()
     table = Table(*HEADINGS, title="Ratios")
     results: list[Result] = []
-    for section in (server.reads, server.memory, package.loads, package.accesses, package.reads):
+    for section in (
+        server.reads,
+        server.memory,
+        package.loads,
+        package.accesses,
+        package.reads,
+        package.growth,
+    ):
         for result in section():
             console.print(f"{result.claim}: {result.ratio:.2f}")
             results.append(result)

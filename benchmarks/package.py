@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from _servers import Server
 from benchmarks._ratio import Result, compare_rates
 from rapyer import AtomicRedisModel, apipeline, init_rapyer, teardown_rapyer
-from rapyer.types import RedisInt
+from rapyer.types import RedisInt, RedisList
 
 Act: TypeAlias = Callable[[], Awaitable[object]]
 Run: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -26,6 +26,7 @@ Run: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
 READS = 5_000
 FINDS = 50
 FOUND = 1_000
+LISTED = 500
 LOADS = 100_000
 TASKS = 100
 
@@ -213,6 +214,44 @@ async def put_many(client: redis.asyncio.Redis, keys: list[str], plain_keys: lis
         session.pk = key.removeprefix("Session:")
     await Session.ainsert(*sessions)
     await client.mset(dict.fromkeys(plain_keys, STORED))
+
+
+class Log(AtomicRedisModel):
+    """A list that may be long."""
+
+    lines: RedisList[int] = RedisList()
+
+
+def growth() -> Iterator[Result]:
+    """A list of a million elements against one of a thousand, both in process: awaited changes at its end."""
+    loop = asyncio.new_event_loop()
+    run = loop.run_until_complete
+    try:
+        run(init_rapyer(redis="embedded://growth"))
+        short, long = (run(Log(lines=list(range(length))).asave()) for length in (1_000, 1_000_000))
+
+        def rate(act: Act) -> float:
+            return run(in_sequence(act, LISTED))
+
+        async def append(log: Log) -> None:
+            await log.lines.aappend(1)
+
+        async def pop(log: Log) -> None:
+            await log.lines.apop()
+
+        for name, act in (("aappend", append), ("apop", pop)):
+            # The first one parses the document.
+            run(act(short))
+            run(act(long))
+            yield compare_rates(
+                f"{name} at the end of a list of 1,000,000 against one of 1,000",
+                partial(rate, partial(act, long)),
+                partial(rate, partial(act, short)),
+                0.8,
+            )
+        run(teardown_rapyer())
+    finally:
+        loop.close()
 
 
 @contextlib.contextmanager
