@@ -26,7 +26,7 @@ def unsaved(model: AtomicRedisModel) -> list[Edit]:
     """What saving a model would send."""
     base = state_of(model).base
     assert base is not None
-    return edits(model, base, type(model).__rapyer_codec__.dump(model))
+    return edits(model, base, type(model).__rapyer_codec__.text(model))
 
 
 async def moves_deadline(host: Host, key: str, act: Callable[[], Awaitable[object]]) -> bool:

@@ -9,11 +9,11 @@ import json
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from decimal import Decimal
 from functools import cached_property, partial
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import (
@@ -27,7 +27,9 @@ from pydantic_core import (
     to_json,
 )
 
+from rapyer._fidelity import difference, is_faithful, needs_siblings, plain_class
 from rapyer._pickle import pickled
+from rapyer._readable import readable_member, readable_name, readable_plain
 from rapyer._words import Bound
 from rapyer.errors import CantSerializeRedisValueError
 
@@ -75,6 +77,8 @@ _SUBSCHEMAS: Final = {
     "strict_schema",
     "values_schema",
 }
+# What the serializer of a schema is written by.
+_WRITTEN: Final = {"schema", "return_schema"}
 _WRAPPERS: Final = (
     "nullable",
     "default",
@@ -116,13 +120,20 @@ _NO_NAME: Final = ""
 _OBJECTS: Final = ("model-fields", "dataclass-args", "typed-dict")
 # Values of these, as canonical JSON, are written in one way only.
 _OF_ONE_TEXT: Final = {"int", "str", "bool", "none", "nullable", "default", "list", "dict"}
+_REMEDIES: Final = (
+    "Name the value's type in the annotation, as a discriminated union where there are several, or store it "
+    "as a pickle: Annotated[..., Pickle()]"
+)
+_MOST_SHOWN: Final = 100
 _INFINITIES: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
 class Codec:
     """Writes and reads the values of one schema: of a model, a field, the elements of a field."""
 
-    def __init__(self, schema: _Schema, definitions: dict[str, _Schema], config: _Schema) -> None:
+    def __init__(self, schema: _Schema, definitions: dict[str, _Schema], config: _Schema, name: str) -> None:
+        self._name = name
+        """The model, or the field of it, that has these values."""
         self._schema = schema
         self._definitions = definitions
         self._config = config
@@ -133,7 +144,8 @@ class Codec:
     def of_model(cls, model: type[BaseModel], pickles: _Pickles) -> "Codec":
         """For a model as its class is defined now. `pickles`: whether what has no JSON is to be pickled."""
         source = cast("_Schema", model.__pydantic_core_schema__)
-        schema = _for_storage(source, {}, pickles)
+        declared = {definition["ref"]: definition for definition in source.get("definitions", [])}
+        schema = _for_storage(source, _Context({}, pickles, declared))
         definitions: dict[str, _Schema] = {}
         if schema["type"] == "definitions":
             definitions = {definition["ref"]: definition for definition in schema["definitions"]}
@@ -141,7 +153,7 @@ class Codec:
         if schema["type"] == "model":
             # Whoever writes with it has an instance of just this class.
             del schema["serialization"]
-        codec = cls(schema, definitions, _CONFIG)
+        codec = cls(schema, definitions, _CONFIG, model.__name__)
         codec._config = next((leaf["config"] for leaf in codec._leaves() if "config" in leaf), _CONFIG)
         for name, field in codec._model_fields():
             if _is_safe(field["schema"]):
@@ -170,12 +182,86 @@ class Codec:
         return SchemaSerializer(self._core, cast("CoreConfig", self._config), _use_prebuilt=False)
 
     def dump(self, value: object) -> bytes:
-        """The JSON text of a value, or an error when the same value would not come back from it."""
+        """The JSON text to store of a value. Raises where another value would come back from it."""
+        text = self.text(value)
+        if self._is_model and isinstance(value, BaseModel):
+            self.check_fields(value)
+        elif not self.is_faithful:
+            self._compare(value, self._loaded(text))
+        return text
+
+    def text(self, value: object) -> bytes:
+        """The JSON text of a value, for comparing: another value may come back from it."""
         try:
             return self._serializer.to_json(value, round_trip=True, by_alias=False, warnings="error")
         except (PydanticSerializationError, UnicodeEncodeError) as error:
+            if self._is_model and isinstance(value, BaseModel):
+                for name, field in self._fields.items():
+                    if name in value.__dict__:
+                        # Its error names the field.
+                        field.text(value.__dict__[name])
             reason = str(error).rpartition("ValueError: ")[2]
-            raise CantSerializeRedisValueError(f"cannot store this value: {reason}") from error
+            raise CantSerializeRedisValueError(
+                f"cannot store this value of {self._name}: {reason}"
+            ) from error
+
+    @cached_property
+    def is_faithful(self) -> bool:
+        """Whether every value comes back from its text, so that none has to be tried."""
+        return is_faithful(self._schema, self._definitions)
+
+    def check_fields(self, model: Any, names: Iterable[str] | None = None) -> None:
+        """Raises where a field of a model, any or one of `names`, would come back as another value."""
+        fields = model.__dict__
+        if not self._required <= fields.keys():
+            raise CantSerializeRedisValueError(
+                f"cannot store this {self._name}: {_missing(self._required, fields)}"
+            )
+        if self.is_faithful:
+            return
+        held = {**fields, **(model.__pydantic_extra__ or {})}
+        whole: dict[str, Any] | None = None
+        for name in held if names is None else held.keys() & names:
+            codec, value = self.field(name), held[name]
+            if codec.is_faithful:
+                continue
+            if not codec._needs_siblings:
+                codec._compare(value, codec._loaded(codec.text(value)))
+                continue
+            if whole is None:
+                loaded = self._loaded(self.text(model), codec._name)
+                whole = {**loaded.__dict__, **(loaded.__pydantic_extra__ or {})}
+            codec._compare(value, whole.get(name))
+
+    @cached_property
+    def _is_model(self) -> bool:
+        return all(leaf["type"] == "model" and not leaf["root_model"] for leaf in self._leaves())
+
+    @cached_property
+    def _needs_siblings(self) -> bool:
+        return needs_siblings(self._schema)
+
+    @cached_property
+    def _required(self) -> frozenset[str]:
+        return frozenset(name for name, field in self._model_fields() if not _has_default(field["schema"]))
+
+    def _loaded(self, text: bytes, name: str | None = None) -> Any:
+        try:
+            return self.load(text)
+        except Exception as error:
+            # A validator of the user's may raise anything.
+            raise CantSerializeRedisValueError(
+                f"cannot store this value of {name or self._name}: it would not load again: {error}. "
+                f"{_REMEDIES}"
+            ) from error
+
+    def _compare(self, value: object, loaded: object) -> None:
+        found = difference(value, loaded)
+        if found is not None:
+            raise CantSerializeRedisValueError(
+                f"cannot store this value of {self._name}: {_shown(found.before)} at "
+                f"{self._name}{found.path} would come back as {_shown(found.after)}. {_REMEDIES}"
+            )
 
     @cached_property
     def has_one_text(self) -> bool:
@@ -247,7 +333,7 @@ class Codec:
         if self._schema["type"] != "default" or self._schema.get("default_factory_takes_data"):
             return None
         found = self._validator.get_default_value()
-        return None if found is None else self.dump(found.value)
+        return None if found is None else self.text(found.value)
 
     @cached_property
     def item(self) -> "Codec":
@@ -304,7 +390,7 @@ class Codec:
 
     def field(self, name: str) -> "Codec":
         """For a field of a model; what it does not declare may be anything."""
-        return self._fields.get(name) or self._child([])
+        return self._fields.get(name) or self._any_member
 
     def member(self, name: str) -> "Codec":
         """For a member of what is stored as an object: of a model, a dict, a dataclass, a typed dict."""
@@ -314,7 +400,7 @@ class Codec:
     def _members(self) -> dict[str, "Codec"]:
         """For the members that have names in the schema."""
         names = {name for leaf in self._object_leaves() for name in _declared(leaf)}
-        return {name: self._child(self._member_schemas(name)) for name in names}
+        return {name: self._child(self._member_schemas(name), f"{self._name}.{name}") for name in names}
 
     @cached_property
     def _any_member(self) -> "Codec":
@@ -327,7 +413,7 @@ class Codec:
             elif name in (declared := _declared(leaf)):
                 yield declared[name]
             elif leaf["type"] not in _OBJECTS or _takes_extra(leaf):
-                yield _ANY
+                yield leaf.get("extras_schema", _ANY)
 
     @cached_property
     def keeps_order(self) -> bool:
@@ -362,7 +448,7 @@ class Codec:
         schemas: dict[str, list[_Schema]] = {}
         for name, field in self._model_fields():
             schemas.setdefault(name, []).append(field["schema"])
-        return {name: self._child(choices) for name, choices in schemas.items()}
+        return {name: self._child(choices, f"{self._name}.{name}") for name, choices in schemas.items()}
 
     def _model_fields(self) -> Iterator[tuple[str, _Schema]]:
         for leaf in self._leaves():
@@ -398,12 +484,10 @@ class Codec:
     def _holds(self, types: tuple[str, ...]) -> bool:
         return any(leaf["type"] in types and not leaf.get("root_model") for leaf in self._leaves())
 
-    def _child(self, schemas: Any) -> "Codec":
-        found = [schema for schema in schemas if schema is not None]
-        if not found:
-            return Codec({"type": "any"}, {}, self._config)
+    def _child(self, schemas: Any, name: str | None = None) -> "Codec":
+        found = [schema for schema in schemas if schema is not None] or [_ANY]
         schema = found[0] if len(found) == 1 else {"type": "union", "choices": found}
-        return Codec(schema, self._definitions, self._config)
+        return Codec(schema, self._definitions, self._config, name or self._name)
 
     def _leaves(self, schema: _Schema | None = None) -> Iterator[_Schema]:
         """The schemas a value may be of in the end, looked for through everything that only wraps them."""
@@ -437,14 +521,15 @@ def _declared(leaf: _Schema) -> dict[str, _Schema]:
     return {name: field["schema"] for name, field in named}
 
 
+def _has_default(schema: _Schema) -> bool:
+    while schema["type"] != "default" and schema["type"] in _WRAPPERS:
+        schema = schema["schema"]
+    return bool(schema["type"] == "default")
+
+
 def _takes_extra(leaf: _Schema) -> bool:
     behavior = leaf.get("extra_behavior") or leaf.get("config", {}).get("extra_fields_behavior")
     return bool(behavior == "allow")
-
-
-def plain_class(kind: type) -> type:
-    """The class a value was declared with: of a nested model, the one its generated class was made from."""
-    return cast("type", kind.__dict__.get("__rapyer_plain__", kind))
 
 
 def field_validator(model: type[BaseModel]) -> SchemaValidator:
@@ -468,8 +553,19 @@ def _unwrapped(schema: _Schema, definitions: dict[str, _Schema]) -> _Schema:
     return schema
 
 
-def _for_storage(schema: _Schema, config: _Schema, pickles: _Pickles | None) -> _Schema:
+class _Context(NamedTuple):
+    """What is around a schema that is made one for storage."""
+
+    config: _Schema
+    pickles: _Pickles | None
+    """Whether what has no JSON is to be pickled; None where it has JSON."""
+    declared: dict[str, _Schema]
+    """The definitions that it may refer to, as pydantic has them."""
+
+
+def _for_storage(schema: _Schema, context: _Context) -> _Schema:
     kind = schema["type"]
+    config, pickles = context.config, context.pickles
     if kind == "is-instance" and pickles is not None and "serialization" not in schema:
         return cast("_Schema", pickled(cast("CoreSchema", schema), pickles))
     stored = dict(schema)
@@ -480,26 +576,36 @@ def _for_storage(schema: _Schema, config: _Schema, pickles: _Pickles | None) -> 
             if name not in _API_CONFIG and not name.startswith(("ser_json_", "val_json_"))
         }
         config = stored["config"] = kept | _CONFIG
+        context = context._replace(config=config)
     for name in _API_FIELD:
         stored.pop(name, None)
     if "computed_fields" in stored:
         stored["computed_fields"] = []
     if kind in _BY_INPUT:
         # These have a form in JSON, and what they say of instances is for Python alone.
-        pickles = None
+        context = context._replace(pickles=None)
     for name in _SUBSCHEMAS & schema.keys():
-        stored[name] = _each_for_storage(schema[name], config, pickles)
+        stored[name] = _each_for_storage(schema[name], context)
     if "serialization" in schema:
         written = _serialization(schema)
         stored.pop("serialization")
         if written is not None:
-            stored["serialization"] = written
+            inner = {name: _for_storage(written[name], context) for name in _WRITTEN & written.keys()}
+            stored["serialization"] = written | inner
     if kind in ("model", "dataclass"):
         # What is loaded is a state, not a call of the user's constructor.
         if "custom_init" in stored:
             stored["custom_init"] = False
         stored["serialization"] = core_schema.wrap_serializer_function_ser_schema(
-            partial(_exact, schema["cls"])
+            partial(_exact, schema["cls"], _required(schema["cls"]))
+        )
+    if kind in ("enum", "literal"):
+        return readable_member(stored, config | _CONFIG)
+    if kind == "function-plain":
+        return readable_plain(stored)
+    if kind == "dict" and "keys_schema" in stored:
+        stored["keys_schema"] = readable_name(
+            schema["keys_schema"], stored["keys_schema"], context.declared, config | _CONFIG
         )
     if kind == "frozenset":
         # As an item of a set it is found by its text, so it has only one.
@@ -513,14 +619,14 @@ def _for_storage(schema: _Schema, config: _Schema, pickles: _Pickles | None) -> 
     return stored
 
 
-def _each_for_storage(schemas: Any, config: _Schema, pickles: _Pickles | None) -> Any:
+def _each_for_storage(schemas: Any, context: _Context) -> Any:
     """The same for what holds schemas: fields by name, choices by tag, steps, choices with a label."""
     if isinstance(schemas, dict):
         if "type" in schemas and isinstance(schemas["type"], str):
-            return _for_storage(schemas, config, pickles)
-        return {name: _each_for_storage(schema, config, pickles) for name, schema in schemas.items()}
+            return _for_storage(schemas, context)
+        return {name: _each_for_storage(schema, context) for name, schema in schemas.items()}
     if isinstance(schemas, (list, tuple)):
-        return type(schemas)(_each_for_storage(schema, config, pickles) for schema in schemas)
+        return type(schemas)(_each_for_storage(schema, context) for schema in schemas)
     return schemas
 
 
@@ -605,14 +711,35 @@ def _secret(value: Any) -> Any:
     return value.get_secret_value()
 
 
-def _exact(declared: type, value: object, write: core_schema.SerializerFunctionWrapHandler) -> Any:
+def _required(declared: type) -> frozenset[str]:
+    fields = getattr(declared, "__pydantic_fields__", {}) if issubclass(declared, BaseModel) else {}
+    return frozenset(name for name, field in fields.items() if field.is_required())
+
+
+def _missing(required: frozenset[str], fields: Mapping[str, Any]) -> str:
+    return f"there is no {min(required - fields.keys())!r}, which has no default, and it would not load again"
+
+
+def _exact(
+    declared: type,
+    required: frozenset[str],
+    value: Any,
+    write: core_schema.SerializerFunctionWrapHandler,
+) -> Any:
     kind = type(value)
     if plain_class(kind) is not declared:
         raise ValueError(
             f"{kind.__name__} in a field of type {declared.__name__} would come back as {declared.__name__}: "
             f"declare the field with {kind.__name__} in its type"
         )
+    if required and not required <= value.__dict__.keys():
+        raise ValueError(f"of {declared.__name__}, {_missing(required, value.__dict__)}")
     return write(value)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
 
 
 def _sorted(value: object, write: core_schema.SerializerFunctionWrapHandler) -> Any:

@@ -19,6 +19,7 @@ from rapyer._native import CommandError, Document
 from rapyer._state import (
     Edit,
     State,
+    check,
     edits,
     is_versioned,
     load,
@@ -59,7 +60,7 @@ class Fork:
         self.task = task
         self._state = state
         self.around = cast("Fork | None", self._state.forks[-1] if self._state.forks else None)
-        self._text = root.__rapyer_codec__.dump(root)
+        self._text = root.__rapyer_codec__.text(root)
         """What the model was on entry."""
         self._fields = dict(root.__dict__)
         self._extra = None if root.__pydantic_extra__ is None else dict(root.__pydantic_extra__)
@@ -91,7 +92,7 @@ class Fork:
         """There is a document, or will be, before the block ends."""
         if not self.known:
             self.known = True
-            self._guess(self.root.__rapyer_codec__.dump(self.root))
+            self._guess(self.root.__rapyer_codec__.text(self.root))
 
     def _guess(self, text: bytes) -> None:
         # Nothing is known of what the server holds: operations are done to what the model is here.
@@ -131,14 +132,15 @@ class Fork:
             self._unsaved = {}
             for part in self.unsaved(None if self.operations else self._text):
                 self._unsaved.setdefault(str(part.steps[0]) if part.steps else "", []).append(part)
-        parts = self._unsaved.get(name)
+        parts = self._unsaved.get(name, [])
+        check(self.root, parts)
         return None if not parts else commands.edit(self.key, *(part.words for part in parts))
 
     def unsaved(self, text: bytes | None = None) -> list[Edit]:
         """The changes that no operation was recorded for; the model's text may be given."""
         if self.document is None:
             return []
-        return edits(self.root, self.document, text or self.root.__rapyer_codec__.dump(self.root))
+        return edits(self.root, self.document, text or self.root.__rapyer_codec__.text(self.root))
 
     def saved_as(self, text: bytes, words: Command) -> None:
         """The whole document is going to be saved by a command."""
@@ -161,7 +163,9 @@ class Fork:
             return []
         before = set(edits(self.root, self._entry, self._text))
         document = self.document
-        return [(part, document.get(path_text(part.steps))) for part in parts if part not in before]
+        changed = [part for part in parts if part not in before]
+        check(self.root, changed)
+        return [(part, document.get(path_text(part.steps))) for part in changed]
 
     def creation(self) -> Command | None:
         """What makes the document again where it is gone."""
@@ -225,7 +229,7 @@ class Fork:
         if self._entry is not None and ground is not None and ground.text() != self._entry.text():
             text = rebased(ground, edits(root, self._entry, self._text), self._text).text()
         try:
-            names = _changed_fields(Document(text), codec.dump(root))
+            names = _changed_fields(Document(text), codec.text(root))
         except CantSerializeRedisValueError:
             # What the block put there cannot even be written: every field is made anew.
             names = None

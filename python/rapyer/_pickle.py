@@ -19,7 +19,7 @@ def pickled(checked: CoreSchema, allowed: Callable[[], bool] = lambda: True) -> 
                 core_schema.no_info_after_validator_function(
                     partial(_loaded, allowed), core_schema.str_schema()
                 ),
-                checked,
+                core_schema.no_info_wrap_validator_function(_checked, checked),
             ]
         ),
         python_schema=checked,
@@ -44,6 +44,12 @@ def _loaded(allowed: Callable[[], bool], text: str) -> Any:
     except Exception as error:
         # Loading a pickle may raise anything.
         raise ValueError(f"not a pickle of this program's: {error}") from error
+
+
+def _checked(value: Any, validate: core_schema.ValidatorFunctionWrapHandler) -> Any:
+    # What was pickled was valid. Validated as JSON is, a text that looks like a UUID would become one.
+    validate(value)
+    return value
 
 
 def _check(allowed: Callable[[], bool], problem: str) -> None:

@@ -7,7 +7,7 @@ from rapyer._binding import Root
 from rapyer._connection import execute
 from rapyer._native import CommandError as EngineError
 from rapyer._native import Document
-from rapyer._state import Edit, State, apply, edits, is_versioned, rebase, rebased, state_of, told
+from rapyer._state import Edit, State, apply, check, edits, is_versioned, rebase, rebased, state_of, told
 from rapyer._transport import Reply
 from rapyer.errors import KeyNotFound, PathNotFoundError, StaleModelError, WrongValueTypeError
 from rapyer.fields import RapyerKey
@@ -38,6 +38,7 @@ async def save(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool, 
     for _ in range(_TRIES):
         versioned = is_versioned(route, state)
         if state.base is None:
+            root.__rapyer_codec__.check_fields(root)
             words = commands.save(key, text, xx=only_existing, withversion=versioned, expect_policy=True)
             done, version = told(await execute(route, words), versioned)
             if done is None:
@@ -45,6 +46,7 @@ async def save(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool, 
             state.know(key, text, version)
             return
         parts = edits(root, state.base, text)
+        check(root, parts)
         words = commands.edit(key, *(part.words for part in parts), withversion=versioned)
         try:
             _, version = told(await execute(route, words), versioned)
@@ -64,7 +66,7 @@ async def save(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool, 
             )
             if stored is not None:
                 rebase(root, stored, version)
-                text = root.__rapyer_codec__.dump(root)
+                text = root.__rapyer_codec__.text(root)
         else:
             state.advance(version)
             _follow_edits(state, key, parts, text)
@@ -81,6 +83,7 @@ async def _save_unchanged(root: Root, key: RapyerKey, text: bytes, *, only_exist
             raise StaleModelError(
                 f"{key!r} was not loaded or saved here, so that there is no version to be at"
             )
+        root.__rapyer_codec__.check_fields(root)
         words = commands.create(key, text, nx=True, withversion=True, expect_policy=True)
         done, version = told(await execute(route, words), True)
         if done is None:
@@ -90,6 +93,7 @@ async def _save_unchanged(root: Root, key: RapyerKey, text: bytes, *, only_exist
         state.know(key, text, version)
         return
     parts = edits(root, base, text)
+    check(root, parts)
     words = commands.edit(key, *(part.words for part in parts), ifversion=state.version, withversion=True)
     try:
         if state.version is not None:

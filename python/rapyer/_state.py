@@ -33,6 +33,7 @@ __all__ = [
     "Spliced",
     "State",
     "apply",
+    "check",
     "defaults",
     "edits",
     "follow",
@@ -195,6 +196,16 @@ def _is_untouched_default(root: Root, codec: Codec, steps: _Steps, text: bytes |
     return name not in place.holder.__pydantic_fields_set__ and place.codec.member(name).default() == text
 
 
+def check(root: Root, parts: Iterable[Edit]) -> None:
+    """Raises `CantSerializeRedisValueError` where what a save sends would come back as another value."""
+    codec = root.__rapyer_codec__
+    if codec.is_faithful:
+        codec.check_fields(root, ())
+        return
+    names = {str(part.steps[0]) if part.steps else None for part in parts}
+    codec.check_fields(root, None if None in names else cast("set[str]", names))
+
+
 def _has_default(codec: Codec, steps: _Steps) -> bool:
     """Whether a place is that of a declared field, which has a value where nothing is stored."""
     return _codec_at(codec, steps[:-1]).declares(cast("str", steps[-1]))
@@ -309,7 +320,7 @@ def see(root: Root, steps: _Steps, text: bytes) -> None:
 
 
 def _move_base(root: Root, document: Document, version: bytes | None) -> None:
-    state, text = state_of(root), root.__rapyer_codec__.dump(root)
+    state, text = state_of(root), root.__rapyer_codec__.text(root)
     parts = [] if state.base is None else edits(root, state.base, text)
     show(root, rebased(document, parts, text), text)
     state.know(root.key, document, version)
@@ -353,7 +364,7 @@ def follow(root: Root, words: "Command", known: "Mapping[bytes, Any] | None" = N
     base = state.base
     if base is None:
         # Nothing is known: the operation is done to the value as it is.
-        base = Document(root.__rapyer_codec__.dump(root))
+        base = Document(root.__rapyer_codec__.text(root))
     try:
         _, changes = base.apply(words)
     except CommandError as error:
@@ -492,7 +503,7 @@ def _splice(root: Root, place: _Place, change: "Change", known: "Mapping[bytes, 
             list.__delitem__(holder, slice(at, at + len(texts)))
             return
         # Its elements are in other places here: those go that are equal.
-        mine = Document(b"[" + b",".join(map(codec.dump, list.__iter__(holder))) + b"]")
+        mine = Document(b"[" + b",".join(map(codec.text, list.__iter__(holder))) + b"]")
         for text in texts:
             for gone in mine.apply(commands.remove("", "$", text))[1]:
                 list.__delitem__(holder, cast("int", cast("Any", gone)[2]))

@@ -18,7 +18,7 @@ from rapyer._binding import Location, Root, path_text
 from rapyer._connection import Route, execute, packed
 from rapyer._fork import Fork
 from rapyer._native import Engine
-from rapyer._state import defaults, follow, is_versioned, state_of, take_over, told
+from rapyer._state import check, defaults, follow, is_versioned, state_of, take_over, told
 from rapyer._transport import Reply
 from rapyer._words import Command
 from rapyer.errors import (
@@ -189,8 +189,11 @@ class Transaction:
         fork.insists = fork.insists or if_unchanged
         if fork.document is not None and not fork.is_guess:
             fork.is_saved = fork.is_saved or not (only_existing or if_unchanged)
-            self._run(fork, commands.edit(root.key, *(part.words for part in fork.unsaved())))
+            parts = fork.unsaved()
+            check(root, parts)
+            self._run(fork, commands.edit(root.key, *(part.words for part in parts)))
             return
+        root.__rapyer_codec__.check_fields(root)
         if only_existing:
             self._operations.append(commands.expect(fork.key, "$"))
         if if_unchanged and not only_existing:

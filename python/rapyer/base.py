@@ -188,7 +188,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 since this model last saw it; None: as `Meta.optimistic` says.
         """
         location = self._rapyer_locate()
-        text = self.__rapyer_codec__.dump(self)
+        codec = self.__rapyer_codec__
         if location.segments:
             if only_existing:
                 raise NestedModelError(
@@ -198,15 +198,18 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 raise NestedModelError(
                     "if_unchanged is for whole documents: save the model that this one is part of"
                 )
+            text = codec.dump(self)
             await operate(
                 location, partial(commands.set_, location.key, location.path, text), known={text: self}
             )
         elif (transaction := taking_part(self)) is not None:
             insists = transaction.enlist(self).route.optimistic if if_unchanged is None else if_unchanged
-            transaction.save(self, text, only_existing=only_existing, if_unchanged=insists)
+            transaction.save(self, codec.text(self), only_existing=only_existing, if_unchanged=insists)
         else:
             insists = type(self)._rapyer_route().optimistic if if_unchanged is None else if_unchanged
-            await save(self, location.key, text, only_existing=only_existing, if_unchanged=insists)
+            await save(
+                self, location.key, codec.text(self), only_existing=only_existing, if_unchanged=insists
+            )
         return self
 
     @classmethod

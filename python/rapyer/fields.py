@@ -22,6 +22,8 @@ class RapyerKey(str):
 
     __slots__ = ()
 
+    _rapyer_type = str
+
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return no_info_after_validator_function(cls, handler(str))

@@ -344,7 +344,7 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
         location = self._locate()
         if self._rapyer_moved and current() is None and (base := state_of(location.root).base) is not None:
             # In a transaction what was changed before goes ahead of what is done now.
-            if not self._codec().same(base.get(location.path) or b"null", self._codec().dump(self)):
+            if not self._codec().same(base.get(location.path) or b"null", self._codec().text(self)):
                 raise DetachedValueError(
                     f"{location.path} has elements in other places than on the server: save the model first"
                 )
