@@ -481,6 +481,15 @@ class Codec:
     def holds_containers(self) -> bool:
         return self._holds((*_CONTAINERS, "any"))
 
+    @cached_property
+    def holds_dict(self) -> bool:
+        """Whether a dict here may have any entries, of which each is one of the document's."""
+        return self._holds(("dict", "any"))
+
+    @cached_property
+    def holds_list(self) -> bool:
+        return self._holds(("list", "any"))
+
     def _holds(self, types: tuple[str, ...]) -> bool:
         return any(leaf["type"] in types and not leaf.get("root_model") for leaf in self._leaves())
 

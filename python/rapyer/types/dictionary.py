@@ -297,8 +297,11 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
 
 
 @binds(dict, RedisDict)
-def _bind_dict(value: dict[Any, Any], holder: Holder, key: Any) -> RedisDict[Any, Any]:
+def _bind_dict(value: dict[Any, Any], holder: Holder, key: Any) -> dict[Any, Any]:
     if isinstance(value, RedisDict) and is_place(value._rapyer_place, holder, key):
+        return value
+    if not holder._rapyer_child_codec(key).holds_dict:
+        # A typed dict, whose values are of types of their own.
         return value
     bound: RedisDict[Any, Any] = RedisDict(dict.items(value))
     bound._rapyer_place = (holder, key)

@@ -377,8 +377,10 @@ def _known(codec: Codec, items: Iterable[Any]) -> _Known:
 
 
 @binds(list, RedisList)
-def _bind_list(value: list[Any], holder: Holder, key: Any) -> RedisList[Any]:
+def _bind_list(value: list[Any], holder: Holder, key: Any) -> list[Any]:
     if isinstance(value, RedisList) and is_place(value._rapyer_place, holder, key):
+        return value
+    if not holder._rapyer_child_codec(key).holds_list:
         return value
     bound = RedisList(list.__iter__(value))
     bound._rapyer_place = (holder, key)
