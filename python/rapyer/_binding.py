@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COPIED",
+    "ByKey",
+    "Held",
     "Holder",
     "Location",
     "Place",
@@ -43,8 +45,22 @@ __all__ = [
     "unbound",
 ]
 
-Segment: TypeAlias = str | int
-"""A step into a document: a member's name or an element's index."""
+
+class Held(int):
+    """The step to an element that was handed out: where it is as far as is known here."""
+
+    __slots__ = ()
+
+
+class ByKey(NamedTuple):
+    """The step to the one element of a list that has this value in a member."""
+
+    name: str
+    key: str | int
+
+
+Segment: TypeAlias = str | int | ByKey
+"""A step into a document: a member's name, or an element's index or key."""
 
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -77,7 +93,7 @@ class Location(NamedTuple):
 
     @property
     def path(self) -> str:
-        """Its singular query of RFC 9535."""
+        """Its singular query of RFC 9535, with a filter for an element that has a key."""
         return path_text(self.segments)
 
     @property
@@ -87,8 +103,11 @@ class Location(NamedTuple):
 
     @property
     def field_name(self) -> str:
-        """The last step: a name, or the index of a list's element; nothing for a document."""
-        return str(self.segments[-1]) if self.segments else ""
+        """The last step: a name, or the index or key of a list's element; nothing for a document."""
+        if not self.segments:
+            return ""
+        last = self.segments[-1]
+        return str(last.key if isinstance(last, ByKey) else last)
 
     def at(self, segment: Segment) -> "Location":
         """The place one step further."""
@@ -97,13 +116,15 @@ class Location(NamedTuple):
 
 @lru_cache(4096)
 def path_text(segments: tuple[Segment, ...]) -> str:
-    """The singular query of RFC 9535 for these steps from the root."""
+    """The singular query of RFC 9535 for these steps from the root, with a filter for an element's key."""
     return "$" + "".join(map(_step, segments))
 
 
 def _step(segment: Segment) -> str:
     if isinstance(segment, int):
         return f"[{segment}]"
+    if isinstance(segment, ByKey):
+        return f"[?@{_step(segment.name)}=={json.dumps(segment.key, ensure_ascii=False)}]"
     if _PLAIN_NAME.fullmatch(segment):
         return f".{segment}"
     return f"[{json.dumps(segment, ensure_ascii=False)}]"

@@ -33,7 +33,7 @@ from rapyer._readable import readable_member, readable_name, readable_plain
 from rapyer._words import Bound
 from rapyer.errors import CantSerializeRedisValueError
 
-__all__ = ["SAFE_LOAD", "Codec", "field_validator", "plain_class"]
+__all__ = ["SAFE_LOAD", "Codec", "field_validator", "key_field", "plain_class"]
 
 _log: Final = logging.getLogger("rapyer")
 
@@ -461,6 +461,15 @@ class Codec:
         return [name for name, codec in self._fields.items() if codec._holds(_ATOMIC)]
 
     @cached_property
+    def key_field(self) -> str | None:
+        """The field that is the key of the values, all of which are models; None where they have none."""
+        names = {
+            key_field(leaf["cls"]) if leaf["type"] == "model" and not leaf["root_model"] else None
+            for leaf in self._leaves()
+        }
+        return names.pop() if len(names) == 1 else None
+
+    @cached_property
     def holds_model(self) -> bool:
         return self._holds(("model",))
 
@@ -539,6 +548,14 @@ def _has_default(schema: _Schema) -> bool:
 def _takes_extra(leaf: _Schema) -> bool:
     behavior = leaf.get("extra_behavior") or leaf.get("config", {}).get("extra_fields_behavior")
     return bool(behavior == "allow")
+
+
+def key_field(model: type[BaseModel]) -> str | None:
+    """The field of a model that is marked `Key`."""
+    for name, info in model.model_fields.items():
+        if any(getattr(mark, "_rapyer_is_key", False) for mark in info.metadata):
+            return name
+    return None
 
 
 def field_validator(model: type[BaseModel]) -> SchemaValidator:

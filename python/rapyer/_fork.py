@@ -21,7 +21,6 @@ from rapyer._state import (
     State,
     check,
     edits,
-    is_versioned,
     load,
     members_of,
     rebased,
@@ -77,6 +76,9 @@ class Fork:
         self.operations: list[Command] = []
         self.changed: set[str] = set()
         """The fields that operations were recorded for."""
+        self.told: dict[str, dict[str, Command]] = {}
+        """The elements of lists that the block has operated on, by their paths, and the conditions that tell
+        them from others, by the paths of what these ask for. As long as no element moves."""
         self.is_saved = False
         self.insists = False
         """Whether the document is to be as it was last seen."""
@@ -124,6 +126,11 @@ class Fork:
             raise command_error(str(error), described(words)) from None
         self.operations.append(words)
         return done
+
+    def forget_moved(self, changes: "list[Change]") -> None:
+        """Elements of lists moved, so that they are to be told anew."""
+        moved = tuple(f"{path_text(change[1])}[" for change in changes if change[0] in ("insert", "cut"))
+        self.told = {path: told for path, told in self.told.items() if not path.startswith(moved)}
 
     def unsaved_of(self, name: str) -> Command | None:
         """What saves the changes of a field that were unsaved when the first operation on it is recorded."""
@@ -175,18 +182,14 @@ class Fork:
 
     # -- versions
 
-    def is_versioned(self) -> bool:
-        """Whether the block asks for the version that it leads to."""
-        return self.insists or is_versioned(self.route, self._state)
-
-    def unchanged(self) -> Command | None:
-        """What insists on the document that was last seen; None for one that never was."""
+    def expected(self) -> list[Command]:
+        """What insists on the document that was last seen, where there was one and the block is to."""
         state = self._state
-        if state.base is None:
-            return None
+        if not self.insists or state.base is None:
+            return []
         if state.version is not None:
-            return commands.expect(self.key, "$", ifversion=state.version)
-        return commands.expect(self.key, "$", state.base.text())
+            return [commands.expect(self.key, "$", ifversion=state.version)]
+        return [commands.expect(self.key, "$", state.base.text())]
 
     def advance(self, before: bytes | None, after: bytes | None) -> None:
         """The block led from one version to another: what is known follows, unless others came between."""

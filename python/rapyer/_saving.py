@@ -6,10 +6,15 @@ from rapyer import _commands as commands
 from rapyer._binding import Root
 from rapyer._connection import execute
 from rapyer._native import CommandError as EngineError
-from rapyer._native import Document
-from rapyer._state import Edit, State, apply, check, edits, is_versioned, rebase, rebased, state_of, told
+from rapyer._state import apply, check, edits, rebase, rebased, state_of, told
 from rapyer._transport import Reply
-from rapyer.errors import KeyNotFound, PathNotFoundError, StaleModelError, WrongValueTypeError
+from rapyer.errors import (
+    AmbiguousPathError,
+    KeyNotFound,
+    PathNotFoundError,
+    StaleModelError,
+    WrongValueTypeError,
+)
 from rapyer.fields import RapyerKey
 
 __all__ = ["save"]
@@ -36,7 +41,8 @@ async def save(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool, 
         await _save_unchanged(root, key, text, only_existing=only_existing)
         return
     for _ in range(_TRIES):
-        versioned = is_versioned(route, state)
+        # Not by `is_versioned` and `told`: every save would pay for the calls.
+        versioned = route.optimistic or state.version is not None
         if state.base is None:
             root.__rapyer_codec__.check_fields(root)
             words = commands.save(key, text, xx=only_existing, withversion=versioned, expect_policy=True)
@@ -49,7 +55,7 @@ async def save(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool, 
         check(root, parts)
         words = commands.edit(key, *(part.words for part in parts), withversion=versioned)
         try:
-            _, version = told(await execute(route, words), versioned)
+            reply = await execute(route, words)
         except KeyNotFound:
             if only_existing:
                 raise _gone(key) from None
@@ -59,7 +65,7 @@ async def save(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool, 
             if done is not None:
                 state.know(key, whole, version)
                 return
-        except (PathNotFoundError, WrongValueTypeError):
+        except (AmbiguousPathError, PathNotFoundError, WrongValueTypeError):
             # What an edit is in is not there any more: the edits are made anew on what is.
             stored, version = told(
                 await execute(route, commands.get_ro(key, withversion=versioned)), versioned
@@ -68,8 +74,12 @@ async def save(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool, 
                 rebase(root, stored, version)
                 text = root.__rapyer_codec__.text(root)
         else:
-            state.advance(version)
-            _follow_edits(state, key, parts, text)
+            if versioned:
+                state.advance(told(reply, versioned)[1])
+            try:
+                state.base.apply(words)
+            except EngineError:
+                state.know(key, rebased(state.base, parts, text), state.version)
             return
     raise StaleModelError(f"{key!r} was changed by others each time it was to be saved, {_TRIES} times")
 
@@ -104,12 +114,6 @@ async def _save_unchanged(root: Root, key: RapyerKey, text: bytes, *, only_exist
     except KeyNotFound:
         raise StaleModelError(f"{key!r} is gone, and was to be as it was last seen") from None
     _, state.version = told(reply, True)
-    _follow_edits(state, key, parts, text)
-
-
-def _follow_edits(state: State, key: RapyerKey, parts: list[Edit], text: bytes) -> None:
-    """The server made these edits; so does the base."""
-    base = cast("Document", state.base)
     try:
         apply(base, parts)
     except EngineError:

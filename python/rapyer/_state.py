@@ -15,8 +15,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
 from rapyer import _commands as commands
-from rapyer._binding import Root, Segment, merged, path_text
+from rapyer._binding import ByKey, Root, Segment, merged, path_text
 from rapyer._codec import Codec
+from rapyer._elements import index_of, keys_of, named
 from rapyer._native import CommandError, Document, elements
 from rapyer.errors import CorruptedModelError
 from rapyer.fields import RapyerKey
@@ -170,8 +171,19 @@ def edits(root: Root, base: Document, text: bytes) -> list[Edit]:
         if before is None and _is_untouched_default(root, codec, steps, after):
             # A document of an older release, which others may have given a value there meanwhile.
             continue
-        found += _part(codec, steps, before, after)
+        parts = _part(codec, steps, before, after)
+        if parts and parts[0].steps is not steps:
+            parts = [part for part in parts if not _adds_untouched_default(root, codec, base, part)]
+        found += parts
     return found
+
+
+def _adds_untouched_default(root: Root, codec: Codec, base: Document, part: Edit) -> bool:
+    """The same for an element of a list that is told by its key."""
+    word, path, *values = part.words
+    if word != "SET" or base.has(path):
+        return False
+    return _is_untouched_default(root, codec, part.steps, values[0])
 
 
 def defaults(root: Root, document: Document, steps: _Steps) -> "tuple[Default, ...]":
@@ -179,7 +191,7 @@ def defaults(root: Root, document: Document, steps: _Steps) -> "tuple[Default, .
     codec = root.__rapyer_codec__
     for at, step in enumerate(steps, 1):
         is_field = isinstance(step, str) and codec.declares(step)
-        codec = codec.item if isinstance(step, int) else codec.member(step)
+        codec = codec.member(step) if isinstance(step, str) else codec.item
         path = path_text(steps[:at])
         if is_field and not document.has(path):
             text = codec.default()
@@ -213,7 +225,7 @@ def _has_default(codec: Codec, steps: _Steps) -> bool:
 
 def _codec_at(codec: Codec, steps: _Steps) -> Codec:
     for step in steps:
-        codec = codec.member(cast("str", step))
+        codec = codec.member(step) if isinstance(step, str) else codec.item
     return codec
 
 
@@ -222,10 +234,10 @@ def _failed(root: Root, codec: Codec) -> set[str]:
 
 
 def _part(codec: Codec, steps: _Steps, before: bytes | None, after: bytes | None) -> list[Edit]:
-    kept = True
+    whole, kept = codec, True
     for step in steps:
-        kept = codec.keeps(cast("str", step))
-        codec = codec.member(cast("str", step))
+        kept = not isinstance(step, str) or codec.keeps(step)
+        codec = codec.member(step) if isinstance(step, str) else codec.item
     path = path_text(steps)
     if after is None:
         # What this release does not know is not its own to remove.
@@ -240,6 +252,9 @@ def _part(codec: Codec, steps: _Steps, before: bytes | None, after: bytes | None
     if before[:1] == after[:1] == b"[":
         if codec.holds_set:
             return _set_edits(steps, path, before, after)
+        keys = keys_of(codec.item, before)
+        if keys is not None and keys == keys_of(codec.item, after):
+            return _edits_by_key(whole, steps, keys, before, after)
         after = _with_what_is_known(codec.item, before, after)
     return [Edit(steps, ("SET", path, after))]
 
@@ -253,13 +268,33 @@ def _set_edits(steps: _Steps, path: str, before: bytes, after: bytes) -> list[Ed
     return [Edit(steps, (word, path, len(items), *items)) for word, items in found if items]
 
 
+def _edits_by_key(
+    codec: Codec, steps: _Steps, keys: list[str | int], before: bytes, after: bytes
+) -> list[Edit]:
+    """What changed in elements of a list, which are the same ones in the same order."""
+    element = _codec_at(codec, steps).item
+    name = cast("str", element.key_field)
+    found: list[Edit] = []
+    for key, old, new in zip(keys, elements(before), elements(after), strict=True):
+        if not element.same(old, new):
+            for inner, held, wanted in Document(old).diff(new):
+                found += _part(codec, (*steps, ByKey(name, key), *inner), held, wanted)
+    return found
+
+
 def _with_what_is_known(codec: Codec, before: bytes, after: bytes) -> bytes:
     """A list's text with its elements as they are stored.
 
     Equal ones are in the same words, changed ones have the members that this release does not know.
     """
     old, new = elements(before), elements(after)
-    if len(old) == len(new):
+    if (keys := keys_of(codec, before)) is not None and (mine := keys_of(codec, after)) is not None:
+        held = dict(zip(keys, old, strict=True))
+        new = [
+            _over(codec, held[key], text) if key in held else text
+            for key, text in zip(mine, new, strict=True)
+        ]
+    elif len(old) == len(new):
         new = [_over(codec, *pair) for pair in zip(old, new, strict=True)]
     elif not codec.has_one_text:
         stored = {codec.rewritten(text): text for text in old}
@@ -289,13 +324,34 @@ def rebased(base: Document, parts: list[Edit], text: bytes) -> Document:
     try:
         apply(document, parts)
     except CommandError:
-        # What an edit is in is gone or another value: the field that the user changed stands for it.
         mine = Document(text)
-        for name in {cast("str", part.steps[0]) for part in parts if part.steps}:
-            path = path_text((name,))
-            value = mine.get(path)
-            document.apply(commands.unset("", path) if value is None else commands.set_("", path, value))
+        for part in parts:
+            _apply_one(document, part, mine)
     return document
+
+
+def _apply_one(document: Document, part: Edit, mine: Document) -> None:
+    """Makes an edit. Where what it is in is gone or another value, what the user changed stands for it.
+
+    That is an element of a list, which comes back at its end, or a field.
+    """
+    try:
+        apply(document, [part])
+    except CommandError:
+        _put_back(document, mine, part.steps)
+
+
+def _put_back(document: Document, mine: Document, steps: _Steps) -> None:
+    at = next((at for at, step in enumerate(steps) if isinstance(step, ByKey)), None)
+    if at is not None and (element := mine.get(path_text(steps[: at + 1]))) is not None:
+        # Several elements of one key, or no list at all, are the field's case.
+        with suppress(CommandError):
+            if document.get(path_text(steps[: at + 1])) is None:
+                document.apply(commands.append("", path_text(steps[:at]), element))
+                return
+    path = path_text(steps[:1])
+    value = mine.get(path)
+    document.apply(commands.unset("", path) if value is None else commands.set_("", path, value))
 
 
 # -- the value here follows
@@ -352,15 +408,16 @@ def learn(root: Root, steps: _Steps, text: bytes, value: Any) -> None:
     if state.forks:
         _move_forks(root, state)
     else:
-        take_over(root, [("put", steps, text)], {text: value})
+        take_over(root, [cast("Change", ("put", steps, text))], {text: value})
 
 
-def follow(root: Root, words: "Command", known: "Mapping[bytes, Any] | None" = None) -> None:
+def follow(
+    root: Root, state: State, words: "Command", known: "Mapping[bytes, Any] | None", segments: _Steps
+) -> None:
     """Runs on the base what the server ran, and takes over what that changed.
 
-    `known` are values of texts, for whoever has them already.
+    `known` are values of texts, for whoever has them already; `segments` lead to where it was done.
     """
-    state = state_of(root, cast("RapyerKey", words[1]))
     base = state.base
     if base is None:
         # Nothing is known: the operation is done to the value as it is.
@@ -374,7 +431,7 @@ def follow(root: Root, words: "Command", known: "Mapping[bytes, Any] | None" = N
     if state.forks:
         _move_forks(root, state)
     else:
-        take_over(root, changes, known)
+        take_over(root, named(changes, segments) if ByKey in map(type, segments) else changes, known)
 
 
 def _move_forks(root: Root, state: State) -> None:
@@ -418,10 +475,11 @@ def _at(root: Root, codec: Codec, steps: _Steps) -> _Place | None:
     """What is here at a place of the document; None where that is something else."""
     holder: Any = root
     for step in steps:
-        if isinstance(step, int):
-            if not isinstance(holder, list) or not 0 <= step < len(holder):
+        if not isinstance(step, str):
+            at = _index(holder, codec, step) if isinstance(holder, list) else None
+            if at is None:
                 return None
-            holder, codec = list.__getitem__(holder, step), codec.item
+            holder, codec = list.__getitem__(holder, at), codec.item
         elif isinstance(holder, BaseModel):
             name, codec = step, codec.member(step)
             fields = members_of(holder, name)
@@ -438,6 +496,12 @@ def _at(root: Root, codec: Codec, steps: _Steps) -> _Place | None:
     return _Place(holder, codec)
 
 
+def _index(holder: list[Any], codec: Codec, step: int | ByKey) -> int | None:
+    if isinstance(step, ByKey):
+        return index_of(codec.item, list.__iter__(holder), step)
+    return step if 0 <= step < len(holder) else None
+
+
 def held_at(root: Root, steps: _Steps) -> Any:
     """The value here at a place of the document; None where there is none."""
     place = _at(root, root.__rapyer_codec__, steps)
@@ -452,10 +516,10 @@ def _value(root: Root, codec: Codec, text: bytes, known: "Mapping[bytes, Any] | 
 
 def _put(root: Root, place: _Place, step: Segment, text: bytes, known: "Mapping[bytes, Any] | None") -> None:
     holder, codec = place
-    if isinstance(step, int):
-        if isinstance(holder, list) and 0 <= step < len(holder):
+    if not isinstance(step, str):
+        if isinstance(holder, list) and (at := _index(holder, codec, step)) is not None:
             value = _value(root, codec.item, text, known)
-            list.__setitem__(holder, step, merged(list.__getitem__(holder, step), value))
+            list.__setitem__(holder, at, merged(list.__getitem__(holder, at), value))
     elif isinstance(holder, BaseModel):
         if codec.keeps(step):
             fields = members_of(holder, step)

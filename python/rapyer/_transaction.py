@@ -14,17 +14,19 @@ from types import TracebackType
 from typing import Any, Final, Generic, TypeVar, cast
 
 from rapyer import _commands as commands
-from rapyer._binding import Location, Root, path_text
+from rapyer._binding import ByKey, Held, Location, Root, path_text
 from rapyer._connection import Route, execute, packed
+from rapyer._elements import conditions, expected, members_beside, named
 from rapyer._fork import Fork
-from rapyer._native import Engine
-from rapyer._state import check, defaults, follow, is_versioned, state_of, take_over, told
+from rapyer._native import Document, Engine, elements
+from rapyer._state import State, check, defaults, follow, see, state_of, take_over, told
 from rapyer._transport import Reply
 from rapyer._words import Command
 from rapyer.errors import (
     CommandError,
     ConcurrentTransactionError,
     KeyNotFound,
+    PathNotFoundError,
     StaleModelError,
     UnsupportedArgumentValueError,
 )
@@ -41,6 +43,12 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
+
+# How often an operation is done anew on what others have made of its element meanwhile.
+_TRIES: Final = 16
+
+# The steps to elements of lists, which others may move.
+_ELEMENTS: Final = frozenset({Held, ByKey})
 
 _log: Final = logging.getLogger("rapyer")
 _open: ContextVar["Transaction | None"] = ContextVar("rapyer_transaction", default=None)
@@ -153,18 +161,44 @@ class Transaction:
         root = location.root
         fork = self.enlist(root, known=True, key=location.key)
         self._save_first(fork, location)
+        if not _ELEMENTS.isdisjoint(map(type, location.segments)):
+            self._tell(fork, location)
         at = len(self._operations)
         reply, changes = self._run(fork, words)
         expected = None if guard is None else guard(reply)
         if expected is not None:
             self._operations.insert(at, expected)
             fork.operations.insert(-1, expected)
-        take_over(root, changes, known)
+        segments = location.segments
+        take_over(root, named(changes, segments) if ByKey in map(type, segments) else changes, known)
         return cast("Reply", reply)
 
     def record(self, location: Location, words: Command) -> None:
         """Adds an operation that was done to the value here already, after `changes` said so."""
-        self._run(self._forks[id(location.root)], words)
+        fork = self._forks[id(location.root)]
+        if not _ELEMENTS.isdisjoint(map(type, location.segments)):
+            self._tell(fork, location)
+        self._run(fork, words)
+
+    def _tell(self, fork: Fork, location: Location) -> None:
+        """Adds what has to be there for an operation to be on the element of a list that it is on here."""
+        if fork.document is None or fork.is_guess:
+            return
+        for at, step in enumerate(location.segments, 1):
+            if isinstance(step, ByKey) and (path := path_text(location.segments[:at])) not in fork.told:
+                fork.told[path] = {}
+                self._operations.append(commands.expect(fork.key, path))
+        for element, texts in conditions(fork.document, location.segments).items():
+            told = fork.told.get(element)
+            if told is None:
+                told = {path: commands.expect(fork.key, path, text) for path, text in texts.items()}
+                fork.told[element] = told
+                self._operations += told.values()
+                continue
+            # What the block changes itself may have been changed by others as well, if something else tells.
+            own = [path for path in told if f"{location.path}.".startswith((f"{path}.", f"{path}["))]
+            for path in own if len(own) < len(told) else ():
+                self._operations.remove(told.pop(path))
 
     def expect(self, root: Root, words: Command) -> None:
         """Adds a condition: where it is not met, the block is refused."""
@@ -179,6 +213,8 @@ class Transaction:
     def _run(self, fork: Fork, words: Command) -> tuple[Any, list[Any]]:
         done = fork.run(words)
         self._operations.append(words)
+        if fork.told:
+            fork.forget_moved(done[1])
         return done
 
     # -- saving and deleting
@@ -257,44 +293,44 @@ class Transaction:
 
     async def _send(self) -> dict[int, dict[str, bytes | None]]:
         """What the server then holds of the fields that were changed, by the forks' identities."""
-        changed = [fork for fork in self._forks.values() if fork.changed]
-        versioned = [fork for fork in self._forks.values() if fork.is_versioned()]
-        # The twins, for what was done decides about lifetimes, not that we look at it.
-        versions = [commands.contains_ro(fork.key, "$", withversion=True) for fork in versioned]
+        forks = self._forks.values()
+        changed = [fork for fork in forks if fork.changed]
+        # The twin, for what was done decides about lifetimes, not that we look at it.
         reads = [
             commands.get_ro(fork.key, *map(path_text, zip(sorted(fork.changed), strict=True)))
             for fork in changed
         ]
-        conditions = [fork.unchanged() for fork in self._forks.values() if fork.insists]
-        batch = [*(one for one in conditions if one is not None), *self._operations]
-        replies = await self._apply(versions, batch, [*reads, *versions])
-        for fork, before, after in zip(
-            versioned, replies, replies[len(replies) - len(versions) :], strict=False
-        ):
-            fork.advance(*(told(reply, True)[1] for reply in (before, after)))
+        versioned: list[Fork] = []
+        versions: list[Command] = []
+        expected: list[Command] = []
+        for fork in forks:
+            if fork.insists or fork.route.optimistic or state_of(fork.root, fork.key).version is not None:
+                versioned.append(fork)
+                versions.append(commands.contains_ro(fork.key, "$", withversion=True))
+                expected += fork.expected()
+        first, *others = self._routes.values()
+        batch, also = [*expected, *self._operations, *reads, *versions], tuple(others)
+        try:
+            words = commands.exec_([*versions, *batch])
+            replies = cast("list[Any]", await execute(first, words, also=also))
+        except KeyNotFound:
+            await self._refuse_if_gone()
+            # A document that is gone is made again from what is known of it, if it is saved here.
+            creations = [fork.creation() for fork in forks if fork.is_saved]
+            if not creations:
+                raise
+            batch = [*(one for one in creations if one is not None), *batch]
+            words = commands.exec_([*versions, *batch])
+            replies = cast("list[Any]", await execute(first, words, also=also))
+        end = len(replies) - len(versions)
+        for at, fork in enumerate(versioned):
+            fork.advance(*(told(replies[place], True)[1] for place in (at, end + at)))
         texts: dict[int, dict[str, bytes | None]] = {}
-        at = len(replies) - len(versions) - len(changed)
-        for fork, reply in zip(changed, replies[at:], strict=False):
+        for fork, reply in zip(changed, replies[end - len(changed) : end], strict=True):
             fields = sorted(fork.changed)
             values = reply if isinstance(reply, list) else [reply] * len(fields)
             texts[id(fork)] = dict(zip(fields, values, strict=True))
         return texts
-
-    async def _apply(self, before: list[Command], batch: list[Command], after: list[Command]) -> list[Any]:
-        first, *others = self._routes.values()
-        also = tuple(others)
-        try:
-            words = commands.exec_([*before, *batch, *after])
-            return cast("list[Any]", await execute(first, words, also=also))
-        except KeyNotFound:
-            await self._refuse_if_gone()
-            # A document that is gone is made again from what is known of it, if it is saved here.
-            creations = [fork.creation() for fork in self._forks.values() if fork.is_saved]
-            if not creations:
-                raise
-        batch = [*(one for one in creations if one is not None), *batch]
-        words = commands.exec_([*before, *batch, *after])
-        return cast("list[Any]", await execute(first, words, also=also))
 
     async def _refuse_if_gone(self) -> None:
         """Raises `StaleModelError` where a document that was to be unchanged is no more."""
@@ -333,17 +369,70 @@ async def operate(
     if base is not None and not base.has(path_text(location.segments)):
         missing = (*defaults(root, base, location.segments), *entry)
     words = build(default=missing) if missing else build()
-    versioned = is_versioned(route, state)
-    answer = await execute(route, commands.with_version(words) if versioned else words)
-    reply, version = told(answer, versioned)
-    state.advance(version)
+    # Not `is_versioned`, `told` and `any`: every operation would pay for the calls.
+    versioned = route.optimistic or state.version is not None
+    asked = commands.with_version(words) if versioned else words
+    if base is not None and Held in map(type, location.segments):
+        reply = await _told(location, asked, state, route)
+    else:
+        try:
+            reply = await execute(route, asked)
+        except PathNotFoundError:
+            await _refuse_other_elements(location, route)
+            raise
+    if versioned:
+        reply, version = told(reply, versioned)
+        state.advance(version)
     if then is not None:
         done = then(reply)
         if done is None:
-            return cast("Reply", reply)
+            return reply
         words = done(default=missing) if missing else done()
-    follow(root, words, known)
-    return cast("Reply", reply)
+    follow(root, state, words, known, location.segments)
+    return reply
+
+
+async def _told(location: Location, words: Command, state: State, route: Route) -> Reply:
+    """The reply of a command on an element of a list, where others have not put another one in its place."""
+    for _ in range(_TRIES):
+        told = expected(location.key, cast("Document", state.base), location.segments)
+        try:
+            replies = await execute(route, commands.exec_([*told, words]))
+        except StaleModelError:
+            if not await _is_only_changed(location, state, route):
+                raise
+        else:
+            return cast("list[Reply]", replies)[-1]
+    raise StaleModelError(f"{location.path} of {location.key!r} was changed by others, {_TRIES} times")
+
+
+async def _is_only_changed(location: Location, state: State, route: Route) -> bool:
+    """Whether of a list only the value in an element that is operated on changed, which is then known."""
+    at = next(at for at, step in enumerate(location.segments) if type(step) is Held)
+    place, index = location.segments[:at], cast("int", location.segments[at])
+    base = cast("Document", state.base)
+    path = path_text(place)
+    text = cast("bytes | None", await execute(route, commands.get_ro(location.key, path)))
+    if text is None or text[:1] != b"[":
+        return False
+    now, before = elements(text), elements(base.get(path) or b"[]")
+    if len(now) != len(before) or index >= len(now):
+        return False
+    mine, theirs = now.pop(index), before.pop(index)
+    below = location.segments[at + 1 :]
+    beside = [members_beside(Document(one), below) for one in (mine, theirs)]
+    if now != before or mine == theirs or beside[0] != beside[1]:
+        return False
+    see(location.root, location.segments[: at + 1], mine)
+    return True
+
+
+async def _refuse_other_elements(location: Location, route: Route) -> None:
+    """Raises `StaleModelError` where no one element has the key that a place is found by."""
+    for at, step in enumerate(location.segments, 1):
+        if isinstance(step, ByKey):
+            path = path_text(location.segments[:at])
+            await execute(route, commands.expect(location.key, path))
 
 
 async def read(location: Location, words: Command) -> Reply:
@@ -352,7 +441,12 @@ async def read(location: Location, words: Command) -> Reply:
     transaction = taking_part(root)
     if transaction is not None and transaction.holds(root) and (fork := transaction.enlist(root)).known:
         return cast("Reply", fork.read(words))
-    return await execute(type(root)._rapyer_route(), words)
+    route = type(root)._rapyer_route()
+    if Held in map(type, location.segments[:-1]) and (base := state_of(root).base) is not None:
+        # A read of the whole element is one of whatever is there.
+        told = expected(location.key, base, location.segments)
+        return cast("list[Reply]", await execute(route, commands.exec_([*told, words])))[-1]
+    return await execute(route, words)
 
 
 async def read_several(locations: Sequence[Location], words: Command) -> Reply:

@@ -26,7 +26,7 @@ from rapyer._binding import (
     path_text,
     place_of,
 )
-from rapyer._codec import Codec, plain_class
+from rapyer._codec import Codec, key_field, plain_class
 from rapyer._connection import Route, execute
 from rapyer._keys import full_key, full_keys, key_of, refuse_nested
 from rapyer._lifetime import ask_lifetime, change_lifetime
@@ -51,7 +51,7 @@ from rapyer.errors import (
     UnsupportedArgumentTypeError,
     UnsupportedArgumentValueError,
 )
-from rapyer.fields import RapyerKey, is_key_mark
+from rapyer.fields import RapyerKey
 from rapyer.query import Filter, condition_of
 from rapyer.result import DeleteResult, Found, GetOrCreateResult, GetOrCreateStatus
 from rapyer.types import RedisDict, RedisList, RedisSet
@@ -100,10 +100,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             )
         cls.__rapyer_codec__ = Codec.of_model(plain_class(cls), lambda: cls.Meta.pickle_fallback)
         cls.__rapyer_fields__ = None
-        cls.__rapyer_key_field__ = None
-        for name, info in cls.model_fields.items():
-            if any(map(is_key_mark, info.metadata)):
-                cls.__rapyer_key_field__ = name
+        cls.__rapyer_key_field__ = key_field(cls)
         # In a generated class a field comes before an attribute of that name which the class has from here.
         for name in [*cls.__rapyer_codec__.atomic_fields(), *taken]:
             setattr(cls, name, field(name, cls.model_fields[name].deprecation_message))

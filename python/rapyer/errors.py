@@ -232,10 +232,6 @@ class PathNotFoundError(CommandError):
     """The document has nothing at the place an operation is for."""
 
 
-class AmbiguousPathError(CommandError):
-    """Several elements have the value that an operation is to find its one element by."""
-
-
 class BadPathError(CommandError):
     """A path that is not a singular JSON path, nor one with a filter by a member's value."""
 
@@ -262,6 +258,10 @@ class PolicyMissingError(CommandError):
 
 class StaleModelError(CommandError):
     """The document has another version than the one a change was meant for."""
+
+
+class AmbiguousPathError(StaleModelError):
+    """Several elements have the key that an operation is to find its one element by."""
 
 
 class ConstraintError(CommandError, ValueError):

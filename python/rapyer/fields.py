@@ -12,7 +12,7 @@ from rapyer._pickle import pickled
 if TYPE_CHECKING:
     from rapyer.query import FieldExpression
 
-__all__ = ["Index", "Key", "Pickle", "RapyerKey", "SafeLoad", "is_key_mark"]
+__all__ = ["Index", "Key", "Pickle", "RapyerKey", "SafeLoad"]
 
 _T = TypeVar("_T")
 
@@ -56,6 +56,9 @@ else:
 
         __slots__ = ()
 
+        # `rapyer._codec` looks for it: an annotation may have the class or an instance.
+        _rapyer_is_key = True
+
     class Index(_Mark):
         """Marks a field that conditions compare: `age: Index[int]`, or `Annotated[int, Index()]`, which
         type checkers take for an error.
@@ -78,11 +81,6 @@ else:
             schema = handler(source)
             # A copy: that of a model is the model's own.
             return {**schema, "metadata": {**schema.get("metadata", {}), SAFE_LOAD: True}}
-
-
-def is_key_mark(mark: object) -> bool:
-    """Whether an annotation's metadata marks the key field."""
-    return mark is Key or isinstance(mark, Key)
 
 
 class Pickle:

@@ -19,7 +19,6 @@ from rapyer import ActionGroup, AtomicRedisModel, RedisConfig
 from rapyer.errors import (
     KeyNotFound,
     NestedModelError,
-    PathNotFoundError,
     StaleModelError,
     UnsupportedArgumentValueError,
     WrongValueTypeError,
@@ -559,7 +558,7 @@ async def test_fifty_writers_lose_nothing(on_host: Host, thing: Any) -> None:
 
 
 async def test_an_index_that_is_gone_refuses_the_whole(on_host: Host, thing: Any) -> None:
-    with pytest.raises(PathNotFoundError, match="operation 2"):
+    with pytest.raises(StaleModelError, match="operation 2"):
         async with thing.apipeline():
             thing.n += 1
             thing.parts[1].n += 1

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeVar, cast,
 from typing_extensions import Self
 
 from rapyer import _commands as commands
-from rapyer._binding import Holder, Location, Place, bind, binds, is_place
+from rapyer._binding import ByKey, Held, Holder, Location, Place, bind, binds, is_place
 from rapyer._codec import Codec
+from rapyer._elements import key_of, told_apart
+from rapyer._native import CommandError
 from rapyer._state import learn, load, state_of
 from rapyer._transaction import Transaction, current, operate, read
 from rapyer._words import Command
@@ -342,6 +344,9 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
                 f"this {type(child).__name__} {found} its list, so there is no one place to write to"
             )
         location = self._locate()
+        step = self._by_key(location, child)
+        if step is not None:
+            return location.at(step)
         if self._rapyer_moved and current() is None and (base := state_of(location.root).base) is not None:
             # In a transaction what was changed before goes ahead of what is done now.
             if not self._codec().same(base.get(location.path) or b"null", self._codec().text(self)):
@@ -349,7 +354,26 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
                     f"{location.path} has elements in other places than on the server: save the model first"
                 )
             self._rapyer_moved = False
-        return location.at(at[0])
+        return location.at(Held(at[0]))
+
+    def _by_key(self, location: Location, child: object) -> ByKey | None:
+        """The step to an element by its key; None where it has none, or one that others have too."""
+        codec = self._codec().item
+        name, key = codec.key_field, key_of(codec, child)
+        if name is None or not told_apart([key]):
+            return None
+        if sum(key_of(codec, item) == key for item in super().__iter__()) != 1:
+            return None
+        step = ByKey(name, key)
+        base = state_of(location.root).base
+        if current() is None and base is not None:
+            # In a transaction what was changed before goes ahead of what is done now.
+            try:
+                if base.get(location.at(step).path) is None:
+                    return None
+            except CommandError:
+                return None
+        return step
 
     def _rapyer_follow(self, new: Any) -> bool:
         if not isinstance(new, list):
