@@ -21,6 +21,7 @@ from rapyer._state import (
     State,
     check,
     edits,
+    keep_order,
     load,
     members_of,
     rebased,
@@ -79,11 +80,15 @@ class Fork:
         self.told: dict[str, dict[str, Command]] = {}
         """The elements of lists that the block has operated on, by their paths, and the conditions that tell
         them from others, by the paths of what these ask for. As long as no element moves."""
+        self.recorded: set[str] = set()
+        """These, and the fields that were saved: the document holds their local changes."""
         self.is_saved = False
         self.insists = False
         """Whether the document is to be as it was last seen."""
         self._is_whole = False
+        self._entry_edits: list[Edit] | None = None
         self._unsaved: dict[str, list[Edit]] | None = None
+        self._has_moved = False
         self._state.forks.append(self)
 
     def _ground(self) -> Document | None:
@@ -132,27 +137,39 @@ class Fork:
         moved = tuple(f"{path_text(change[1])}[" for change in changes if change[0] in ("insert", "cut"))
         self.told = {path: told for path, told in self.told.items() if not path.startswith(moved)}
 
-    def unsaved_of(self, name: str) -> Command | None:
-        """What saves the changes of a field that were unsaved when the first operation on it is recorded."""
+    def unsaved_of(self, name: str) -> list[Edit]:
+        """The changes of a field that were unsaved when the first operation on it is recorded."""
         if self._unsaved is None:
             # Of the fields that are not touched yet, this is what they were on entry.
+            is_entry = not self.operations and not self._has_moved and self._entry is not None
             self._unsaved = {}
-            for part in self.unsaved(None if self.operations else self._text):
+            for part in self._before() if is_entry else self.unsaved():
                 self._unsaved.setdefault(str(part.steps[0]) if part.steps else "", []).append(part)
-        parts = self._unsaved.get(name, [])
-        check(self.root, parts)
-        return None if not parts else commands.edit(self.key, *(part.words for part in parts))
+        return self._unsaved.get(name, [])
 
-    def unsaved(self, text: bytes | None = None) -> list[Edit]:
-        """The changes that no operation was recorded for; the model's text may be given."""
+    def _before(self) -> list[Edit]:
+        """The changes that were not saved on entry; first asked for before anything is changed."""
+        if self._entry_edits is None:
+            self._entry_edits = [] if self._entry is None else edits(self.root, self._entry, self._text)
+        return self._entry_edits
+
+    def record_saved(self, parts: list[Edit]) -> None:
+        """Edits were recorded: the document holds these changes."""
+        self.recorded.update(str(part.steps[0]) for part in parts if part.steps)
+        if self.document is not None:
+            keep_order(self.root, self.document, parts)
+
+    def unsaved(self) -> list[Edit]:
+        """The changes that no operation was recorded for."""
         if self.document is None:
             return []
-        return edits(self.root, self.document, text or self.root.__rapyer_codec__.text(self.root))
+        return edits(self.root, self.document, self.root.__rapyer_codec__.text(self.root))
 
     def saved_as(self, text: bytes, words: Command) -> None:
         """The whole document is going to be saved by a command."""
         self.document = Document(text)
         self.operations.append(words)
+        self.recorded.update(self._fields)
         self.known = True
         self.is_guess = False
         self._is_whole = True
@@ -168,7 +185,7 @@ class Fork:
         parts = self.unsaved() if self._entry is not None else []
         if not parts or self._entry is None or self.document is None:
             return []
-        before = set(edits(self.root, self._entry, self._text))
+        before = set(self._before())
         document = self.document
         changed = [part for part in parts if part not in before]
         check(self.root, changed)
@@ -203,7 +220,9 @@ class Fork:
         ground = self._ground()
         if ground is None or self.document is None:
             return
+        self._before()
         self.document = _replayed(ground, self.operations)
+        self._unsaved, self._has_moved = None, True
 
     def refuses(self, others: list[Command]) -> bool:
         """Whether the operations of this block have no place on the base with those of an inner one."""
@@ -229,8 +248,9 @@ class Fork:
         root, codec = self.root, self.root.__rapyer_codec__
         self.leave()
         text, ground = self._text, self._ground()
-        if self._entry is not None and ground is not None and ground.text() != self._entry.text():
-            text = rebased(ground, edits(root, self._entry, self._text), self._text).text()
+        if self._entry is not None and ground is not None:
+            # Not what the model was written as: fields that are not stored stay so.
+            text = rebased(ground, self._before(), self._text).text()
         try:
             names = _changed_fields(Document(text), codec.text(root))
         except CantSerializeRedisValueError:
@@ -245,7 +265,7 @@ class Fork:
             path = path_text((name,))
             if held is _MISSING and now.get(path) is None:
                 members_of(root, name).pop(name, None)
-            elif isinstance(held, _IMMUTABLE) and before.get(path) == now.get(path):
+            elif isinstance(held, _IMMUTABLE) and now.get(path) in (None, before.get(path)):
                 members_of(root, name)[name] = held
             else:
                 loaded = loaded or load(root, codec, text)
@@ -270,14 +290,12 @@ class Fork:
                 base.apply(commands.set_("", path, text))
                 news.append(("put", (name,), text))
         if not self.is_guess:
-            state.know(self.key, base, state.version)
+            state.move(self.key, base, state.version)
         if self.around is None:
             if news:
                 take_over(root, news)
-        else:
-            self.around.move()
-            if self.around.document is not None:
-                show(root, self.around.document, shown.text())
+        elif self.around.document is not None:
+            show(root, self.around.document, shown.text())
 
 
 _MISSING: Final = object()

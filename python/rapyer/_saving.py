@@ -1,12 +1,26 @@
 """How a model is saved: only its edits, where the document is there; the whole, where it is not."""
 
-from typing import Final, cast
+from functools import partial
+from typing import Any, Final, cast
 
 from rapyer import _commands as commands
-from rapyer._binding import Root
+from rapyer._binding import Location, Root
 from rapyer._connection import execute
 from rapyer._native import CommandError as EngineError
-from rapyer._state import apply, check, edits, rebase, rebased, state_of, told
+from rapyer._state import (
+    Edit,
+    apply,
+    check,
+    edits,
+    is_within,
+    over,
+    rebase,
+    rebased,
+    settled,
+    state_of,
+    told,
+)
+from rapyer._transaction import operate, taking_part
 from rapyer._transport import Reply
 from rapyer.errors import (
     AmbiguousPathError,
@@ -17,7 +31,7 @@ from rapyer.errors import (
 )
 from rapyer.fields import RapyerKey
 
-__all__ = ["save"]
+__all__ = ["save", "save_place"]
 
 _TRIES: Final = 16
 
@@ -41,7 +55,6 @@ async def save(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool, 
         await _save_unchanged(root, key, text, only_existing=only_existing)
         return
     for _ in range(_TRIES):
-        # Not by `is_versioned` and `told`: every save would pay for the calls.
         versioned = route.optimistic or state.version is not None
         if state.base is None:
             root.__rapyer_codec__.check_fields(root)
@@ -52,10 +65,9 @@ async def save(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool, 
             state.know(key, text, version)
             return
         parts = edits(root, state.base, text)
-        check(root, parts)
-        words = commands.edit(key, *(part.words for part in parts), withversion=versioned)
         try:
-            reply = await execute(route, words)
+            if await _send(root, key, parts, text):
+                return
         except KeyNotFound:
             if only_existing:
                 raise _gone(key) from None
@@ -64,24 +76,67 @@ async def save(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool, 
             done, version = told(await execute(route, words), versioned)
             if done is not None:
                 state.know(key, whole, version)
+                settled(root, parts)
                 return
-        except (AmbiguousPathError, PathNotFoundError, WrongValueTypeError):
-            # What an edit is in is not there any more: the edits are made anew on what is.
-            stored, version = told(
-                await execute(route, commands.get_ro(key, withversion=versioned)), versioned
-            )
-            if stored is not None:
-                rebase(root, stored, version)
-                text = root.__rapyer_codec__.text(root)
-        else:
-            if versioned:
-                state.advance(told(reply, versioned)[1])
-            try:
-                state.base.apply(words)
-            except EngineError:
-                state.know(key, rebased(state.base, parts, text), state.version)
+        text = root.__rapyer_codec__.text(root)
+    raise _changing(key)
+
+
+async def save_place(location: Location, text: bytes, value: Any) -> None:
+    """Sends what was changed at one place of a model, and nothing else of it.
+
+    Args:
+        location: the place.
+        text: what is stored of the value there.
+        value: that value.
+
+    Raises:
+        KeyNotFound: the document is gone.
+        StaleModelError: others went on changing it.
+    """
+    root, steps, key = location.root, location.segments, location.key
+    if (transaction := taking_part(root)) is not None:
+        # What is recorded for a field has its unsaved changes before it.
+        transaction.enlist(root, known=True)
+        transaction.changes(location)
+        transaction.record(location, commands.edit(key))
+        return
+    for _ in range(_TRIES):
+        base, whole = state_of(root, key).base, root.__rapyer_codec__.text(root)
+        found = [] if base is None else edits(root, base, whole)
+        if (
+            base is None
+            or not all(isinstance(step, str) for step in steps)
+            or any(is_within(steps, part.steps) and steps != part.steps for part in found)
+        ):
+            # An element of a list, or in what is not saved: the value stands for its changes.
+            held = None if base is None else base.get(location.path)
+            words = text if held is None else over(root, steps, held, text)
+            await operate(location, partial(commands.set_, key, location.path, words), known={words: value})
             return
-    raise StaleModelError(f"{key!r} was changed by others each time it was to be saved, {_TRIES} times")
+        if await _send(root, key, [part for part in found if is_within(part.steps, steps)], whole):
+            return
+    raise _changing(key)
+
+
+async def _send(root: Root, key: RapyerKey, parts: list[Edit], text: bytes) -> bool:
+    """Whether edits were made on the server; where others took their place away, the model follows that."""
+    check(root, parts)
+    route, state = type(root)._rapyer_route(), state_of(root, key)
+    versioned = route.optimistic or state.version is not None
+    words = commands.edit(key, *(part.words for part in parts), withversion=versioned)
+    try:
+        reply = await execute(route, words)
+    except (AmbiguousPathError, PathNotFoundError, WrongValueTypeError):
+        # What an edit is in is not there any more: the edits are made anew on what is.
+        stored, version = told(await execute(route, commands.get_ro(key, withversion=versioned)), versioned)
+        if stored is not None:
+            rebase(root, stored, version)
+        return False
+    if parts and versioned:
+        state.advance(told(reply, versioned)[1])
+    _follow_edits(root, key, parts, text)
+    return True
 
 
 async def _save_unchanged(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool) -> None:
@@ -114,10 +169,24 @@ async def _save_unchanged(root: Root, key: RapyerKey, text: bytes, *, only_exist
     except KeyNotFound:
         raise StaleModelError(f"{key!r} is gone, and was to be as it was last seen") from None
     _, state.version = told(reply, True)
+    _follow_edits(root, key, parts, text)
+
+
+def _follow_edits(root: Root, key: RapyerKey, parts: list[Edit], text: bytes) -> None:
+    """The server made these edits; so does the base."""
+    state = state_of(root, key)
+    if state.base is None:
+        # Deleted meanwhile.
+        return
     try:
-        apply(base, parts)
+        apply(state.base, parts)
     except EngineError:
-        state.know(key, rebased(base, parts, text), state.version)
+        state.know(key, rebased(state.base, parts, text), state.version)
+    settled(root, parts)
+
+
+def _changing(key: str) -> StaleModelError:
+    return StaleModelError(f"{key!r} was changed by others each time it was to be saved, {_TRIES} times")
 
 
 def _gone(key: str) -> KeyNotFound:

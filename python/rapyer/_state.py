@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast, runtime_checkable
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 from pydantic_core import from_json, to_json
 
 from rapyer import _commands as commands
@@ -37,15 +37,20 @@ __all__ = [
     "check",
     "defaults",
     "edits",
+    "edits_over",
     "follow",
     "held_at",
     "is_versioned",
+    "is_within",
+    "keep_order",
     "learn",
     "load",
     "members_of",
+    "over",
     "rebase",
     "rebased",
     "see",
+    "settled",
     "show",
     "state_of",
     "take_over",
@@ -61,6 +66,8 @@ class Moved(Protocol):
     """What depends on the base of a model."""
 
     document: Document | None
+    recorded: set[str]
+    """The fields that the document holds the local changes of."""
 
     def move(self) -> None:
         """Follows the base, which is another one now."""
@@ -107,6 +114,17 @@ class State:
         created, _, counter = self.version.partition(b"-")
         if version == b"%b-%d" % (created, int(counter) + 1):
             self.version = version
+
+    @property
+    def ground(self) -> Document | None:
+        """What the value is, but for unsaved edits: the document of the innermost block, else the base."""
+        return self.forks[-1].document if self.forks else self.base
+
+    def move(self, key: RapyerKey, base: Document, version: bytes | None) -> None:
+        """The server holds this now, and the blocks' documents follow, those around others first."""
+        self.know(key, base, version)
+        for fork in self.forks:
+            fork.move()
 
     def copy(self) -> "State":
         """For a copy of the model, whose base moves by itself."""
@@ -161,19 +179,21 @@ def edits(root: Root, base: Document, text: bytes) -> list[Edit]:
     codec = root.__rapyer_codec__
     failed = _failed(root, codec) if codec.safe_fields else ()
     found: list[Edit] = []
+    whole: set[_Steps] = set()
+    """What is sent as a whole, with all in it."""
     for steps, before, after in base.diff(text):
         if steps and steps[0] in failed:
             # What is stored there is not valid, and stays as it is until the field is assigned.
             continue
-        if found and steps[: len(found[-1].steps)] == found[-1].steps:
-            # The whole around it is sent.
+        if whole and any(steps[:depth] in whole for depth in range(len(steps) + 1)):
             continue
         if before is None and _is_untouched_default(root, codec, steps, after):
             # A document of an older release, which others may have given a value there meanwhile.
             continue
         parts = _part(codec, steps, before, after)
-        if parts and parts[0].steps is not steps:
+        if parts and before is not None and before[:1] == b"[":
             parts = [part for part in parts if not _adds_untouched_default(root, codec, base, part)]
+        whole.update(part.steps for part in parts)
         found += parts
     return found
 
@@ -202,10 +222,12 @@ def defaults(root: Root, document: Document, steps: _Steps) -> "tuple[Default, .
 def _is_untouched_default(root: Root, codec: Codec, steps: _Steps, text: bytes | None) -> bool:
     """Whether nobody has set this field here: it is what the class says of one that is not stored."""
     place = _at(root, codec, steps[:-1])
-    if place is None or not isinstance(place.holder, BaseModel):
+    if place is None:
         return False
     name = cast("str", steps[-1])
-    return name not in place.holder.__pydantic_fields_set__ and place.codec.member(name).default() == text
+    if isinstance(place.holder, BaseModel) and name in place.holder.__pydantic_fields_set__:
+        return False
+    return place.codec.member(name).default() == text
 
 
 def check(root: Root, parts: Iterable[Edit]) -> None:
@@ -247,16 +269,33 @@ def _part(codec: Codec, steps: _Steps, before: bytes | None, after: bytes | None
     if codec.same(before, after):
         # Others write the same value in their way.
         return []
-    if before[:1] == after[:1] == b"{" and not codec.keeps_order:
-        return []
+    if before[:1] == after[:1] == b"{":
+        return _moves(codec, steps, before, after) if codec.keeps_order else []
     if before[:1] == after[:1] == b"[":
         if codec.holds_set:
             return _set_edits(steps, path, before, after)
         keys = keys_of(codec.item, before)
         if keys is not None and keys == keys_of(codec.item, after):
             return _edits_by_key(whole, steps, keys, before, after)
-        after = _with_what_is_known(codec.item, before, after)
+        after = _over(codec, before, after)
     return [Edit(steps, ("SET", path, after))]
+
+
+def _moves(codec: Codec, steps: _Steps, before: bytes, after: bytes) -> list[Edit]:
+    """What gives the entries of a dict another order: those that come later are removed and set anew."""
+    places = {name: at for at, name in enumerate(from_json(before))}
+    document, mine, latest = Document(before), Document(after), -1
+    found: list[Edit] = []
+    for name in from_json(after):
+        if (at := places.get(name)) is None:
+            continue
+        if at > latest and not found:
+            latest = at
+            continue
+        place, inner = (*steps, name), path_text((name,))
+        text = _over(codec.member(name), cast("bytes", document.get(inner)), cast("bytes", mine.get(inner)))
+        found += [Edit(place, ("UNSET", path_text(place))), Edit(place, ("SET", path_text(place), text))]
+    return found
 
 
 def _set_edits(steps: _Steps, path: str, before: bytes, after: bytes) -> list[Edit]:
@@ -282,33 +321,113 @@ def _edits_by_key(
     return found
 
 
-def _with_what_is_known(codec: Codec, before: bytes, after: bytes) -> bytes:
-    """A list's text with its elements as they are stored.
+def over(root: Root, steps: _Steps, before: bytes, after: bytes) -> bytes:
+    """The text of a value in place of another: with the members of that which this release does not know."""
+    return _over(_codec_at(root.__rapyer_codec__, steps), before, after)
 
-    Equal ones are in the same words, changed ones have the members that this release does not know.
-    """
-    old, new = elements(before), elements(after)
-    if (keys := keys_of(codec, before)) is not None and (mine := keys_of(codec, after)) is not None:
-        held = dict(zip(keys, old, strict=True))
-        new = [
-            _over(codec, held[key], text) if key in held else text
-            for key, text in zip(mine, new, strict=True)
-        ]
-    elif len(old) == len(new):
-        new = [_over(codec, *pair) for pair in zip(old, new, strict=True)]
-    elif not codec.has_one_text:
-        stored = {codec.rewritten(text): text for text in old}
-        new = [stored.get(text, text) for text in new]
-    return b"[" + b",".join(new) + b"]"
+
+def edits_over(root: Root, steps: _Steps, before: bytes, after: bytes) -> list[Edit]:
+    """The edits from one object to another, if it has members that this release does not know; else none."""
+    codec = _codec_at(root.__rapyer_codec__, steps)
+    found: list[Edit] = []
+    has_others = False
+    for inner, old, new in Document(before).diff(after):
+        parts = _part(codec, inner, old, new)
+        has_others = has_others or (new is None and not parts)
+        for part in parts:
+            word, _, *rest = part.words
+            place = (*steps, *part.steps)
+            found.append(Edit(place, (word, path_text(place), *rest)))
+    return found if has_others else []
 
 
 def _over(codec: Codec, before: bytes, after: bytes) -> bytes:
+    if codec.same(before, after):
+        # In the words that are stored.
+        return before
     if before[:1] == after[:1] == b"{":
         document = Document(before)
+        if codec.keeps_order:
+            return _entries_over(codec, document, after)
         parts = [part for steps, old, new in document.diff(after) for part in _part(codec, steps, old, new)]
         apply(document, parts)
         return document.text()
-    return before if codec.same(before, after) else after
+    if before[:1] == after[:1] == b"[" and not codec.holds_set and not codec.item.has_one_text:
+        return b"[" + b",".join(_elements_over(codec.item, elements(before), elements(after))) + b"]"
+    return after
+
+
+def _entries_over(codec: Codec, document: Document, after: bytes) -> bytes:
+    mine = Document(after)
+    entries: list[bytes] = []
+    for name in from_json(after):
+        path = path_text((name,))
+        held, text = document.get(path), cast("bytes", mine.get(path))
+        entries.append(
+            to_json(name) + b":" + (text if held is None else _over(codec.member(name), held, text))
+        )
+    return b"{" + b",".join(entries) + b"}"
+
+
+def _by_key(codec: Codec, texts: list[bytes]) -> dict[Any, bytes] | None:
+    keys = keys_of(codec, b"[" + b",".join(texts) + b"]")
+    return None if keys is None else dict(zip(keys, texts, strict=True))
+
+
+def _elements_over(codec: Codec, old: list[bytes], new: list[bytes]) -> list[bytes]:
+    """Elements as they are stored: those of a key, equal ones wherever they went, changed ones by place."""
+    if (held := _by_key(codec, old)) is not None and (mine := _by_key(codec, new)) is not None:
+        return [_over(codec, held[key], text) if key in held else text for key, text in mine.items()]
+    start = end = 0
+    shorter = min(len(old), len(new))
+    while start < shorter and codec.same(old[start], new[start]):
+        start += 1
+    while end < shorter - start and codec.same(old[-1 - end], new[-1 - end]):
+        end += 1
+    middle, changed = old[start : len(old) - end], new[start : len(new) - end]
+    places: dict[bytes, list[int]] = {}
+    for at in reversed(range(len(middle))):
+        places.setdefault(codec.rewritten(middle[at]), []).append(at)
+    sources = [found.pop() if (found := places.get(codec.rewritten(text))) else None for text in changed]
+    taken = set(sources)
+    for at, source in enumerate(sources):
+        if source is not None:
+            changed[at] = middle[source]
+        elif at < len(middle) and at not in taken:
+            changed[at] = _over(codec, middle[at], changed[at])
+    return [*old[:start], *changed, *old[len(old) - end :]]
+
+
+def is_within(steps: _Steps, place: _Steps) -> bool:
+    """Whether steps lead to a place or into it."""
+    return steps[: len(place)] == place
+
+
+def settled(root: Root, parts: Iterable[Edit]) -> None:
+    """Edits were made on the server: elements and entries here are where they are there."""
+    base = state_of(root).base
+    if base is None:
+        return
+    keep_order(root, base, parts)
+    for part in parts:
+        place = _at(root, root.__rapyer_codec__, part.steps)
+        if place is not None and getattr(place.holder, "_rapyer_moved", False):
+            held = base.get(path_text(part.steps)) or b"null"
+            place.holder._rapyer_moved = not place.codec.same(held, place.codec.dump(place.holder))
+
+
+def keep_order(root: Root, document: Document, parts: Iterable[Edit]) -> None:
+    """Has the entries of dicts that were edited follow each other here as in the document."""
+    for steps in {part.steps[:-1] for part in parts if part.words[0] == "SET" and part.steps}:
+        place = _at(root, root.__rapyer_codec__, steps)
+        if place is None or not isinstance(place.holder, dict) or not place.codec.keeps_order:
+            continue
+        names = [place.codec.key_of(name) for name in from_json(document.get(path_text(steps)) or b"{}")]
+        held = dict(dict.items(place.holder))
+        ordered = {name: held[name] for name in names if name in held} | held
+        if list(ordered) != list(held):
+            dict.clear(place.holder)
+            dict.update(place.holder, ordered)
 
 
 def apply(document: Document, parts: Iterable[Edit]) -> None:
@@ -324,34 +443,40 @@ def rebased(base: Document, parts: list[Edit], text: bytes) -> Document:
     try:
         apply(document, parts)
     except CommandError:
+        # Nothing of a refused command is done.
         mine = Document(text)
         for part in parts:
-            _apply_one(document, part, mine)
+            _apply_or_replace(document, part, mine)
     return document
 
 
-def _apply_one(document: Document, part: Edit, mine: Document) -> None:
-    """Makes an edit. Where what it is in is gone or another value, what the user changed stands for it.
+def _apply_or_replace(document: Document, part: Edit, mine: Document) -> None:
+    """Makes an edit. What it is in may be gone or another value: then that is made what it is here.
 
-    That is an element of a list, which comes back at its end, or a field.
+    An element of a list comes back at its end. Where it cannot be told, the field stands for it.
     """
+    steps = part.steps
     try:
         apply(document, [part])
+        return
     except CommandError:
-        _put_back(document, mine, part.steps)
-
-
-def _put_back(document: Document, mine: Document, steps: _Steps) -> None:
-    at = next((at for at, step in enumerate(steps) if isinstance(step, ByKey)), None)
-    if at is not None and (element := mine.get(path_text(steps[: at + 1]))) is not None:
-        # Several elements of one key, or no list at all, are the field's case.
+        pass
+    for depth in range(1, len(steps) + 1):
+        place = path_text(steps[:depth])
         with suppress(CommandError):
-            if document.get(path_text(steps[: at + 1])) is None:
-                document.apply(commands.append("", path_text(steps[:at]), element))
+            value, held = mine.get(place), document.get(place)
+            if value is None:
+                # What would be removed is gone.
                 return
-    path = path_text(steps[:1])
-    value = mine.get(path)
-    document.apply(commands.unset("", path) if value is None else commands.set_("", path, value))
+            if held is None and isinstance(steps[depth - 1], ByKey):
+                document.apply(commands.append("", path_text(steps[: depth - 1]), value))
+                return
+            if held is None or held[:1] != value[:1] or depth == len(steps):
+                document.apply(commands.set_("", place, value))
+                return
+    field = path_text(steps[:1])
+    value = mine.get(field)
+    document.apply(commands.unset("", field) if value is None else commands.set_("", field, value))
 
 
 # -- the value here follows
@@ -377,17 +502,24 @@ def see(root: Root, steps: _Steps, text: bytes) -> None:
 
 def _move_base(root: Root, document: Document, version: bytes | None) -> None:
     state, text = state_of(root), root.__rapyer_codec__.text(root)
-    parts = [] if state.base is None else edits(root, state.base, text)
-    show(root, rebased(document, parts, text), text)
-    state.know(root.key, document, version)
+    shown = state.ground
+    parts = [] if shown is None else edits(root, shown, text)
+    state.move(root.key, document, version)
+    show(root, rebased(state.ground or document, parts, text), text)
 
 
 def show(root: Root, document: Document, text: bytes) -> None:
     """Makes the value what a document holds; its text is known."""
     changes: list[Change] = []
     codec = root.__rapyer_codec__
+    whole: set[_Steps] = set()
     for steps, wanted, held in document.diff(text):
-        if wanted is None:
+        place = _replaceable(root, codec, steps)
+        if place != steps:
+            if place not in whole and (around := document.get(path_text(place))) is not None:
+                changes.append(cast("Change", ("put", place, around)))
+            whole.add(place)
+        elif wanted is None:
             changes.append(("unset", steps))
         elif held is None or wanted[:1] != b"{" or held[:1] != b"{" or _codec_at(codec, steps).keeps_order:
             changes.append(("put", steps, wanted))
@@ -396,6 +528,7 @@ def show(root: Root, document: Document, text: bytes) -> None:
         root._rapyer_follow(load(root, codec, document.text()))
         return
     take_over(root, changes)
+    keep_order(root, document, [Edit(change[1], ("SET",)) for change in changes if change[0] == "put"])
 
 
 def learn(root: Root, steps: _Steps, text: bytes, value: Any) -> None:
@@ -405,10 +538,7 @@ def learn(root: Root, steps: _Steps, text: bytes, value: Any) -> None:
         # What is around it may have come to be after this model was loaded.
         with suppress(CommandError):
             state.base.apply(commands.set_("", path_text(steps), text))
-    if state.forks:
-        _move_forks(root, state)
-    else:
-        take_over(root, [cast("Change", ("put", steps, text))], {text: value})
+    _take_over(root, [cast("Change", ("put", steps, text))], {text: value})
 
 
 def follow(
@@ -428,19 +558,32 @@ def follow(
         # Others have changed what this model has not seen since. What it knows stays, until it loads.
         _log.debug("%s was applied to %r, not to what is known of it here: %s", words[0], root.key, error)
         return
-    if state.forks:
-        _move_forks(root, state)
-    else:
-        take_over(root, named(changes, segments) if ByKey in map(type, segments) else changes, known)
+    _take_over(root, named(changes, segments) if ByKey in map(type, segments) else changes, known)
 
 
-def _move_forks(root: Root, state: State) -> None:
-    inner = state.forks[-1].document
-    shown = None if inner is None else inner.text()
+def _take_over(root: Root, changes: "Iterable[Change]", known: "Mapping[bytes, Any] | None") -> None:
+    """Takes over changes of the base: through the blocks, where they have recorded something of a field."""
+    state = state_of(root)
+    recorded = {name for fork in state.forks for name in fork.recorded}
+    if not recorded:
+        for fork in state.forks:
+            fork.move()
+        take_over(root, changes, known)
+        return
+    shown = {name: _text_at(state.ground, name) for name in recorded}
     for fork in state.forks:
         fork.move()
-    if shown is not None and (document := state.forks[-1].document) is not None:
-        show(root, document, shown)
+    take_over(root, [change for change in changes if change[1] and change[1][0] not in recorded], known)
+    news: list[Change] = []
+    for name, before in shown.items():
+        after = _text_at(state.ground, name)
+        if after != before:
+            news.append(("unset", (name,)) if after is None else ("put", (name,), after))
+    take_over(root, news)
+
+
+def _text_at(document: Document | None, name: str) -> bytes | None:
+    return None if document is None else document.get(path_text((name,)))
 
 
 def take_over(root: Root, changes: "Iterable[Change]", known: "Mapping[bytes, Any] | None" = None) -> None:
@@ -500,6 +643,17 @@ def _index(holder: list[Any], codec: Codec, step: int | ByKey) -> int | None:
     if isinstance(step, ByKey):
         return index_of(codec.item, list.__iter__(holder), step)
     return step if 0 <= step < len(holder) else None
+
+
+def _replaceable(root: Root, codec: Codec, steps: _Steps) -> _Steps:
+    """The steps to a value, or to what around it is only replaced as a whole: a dataclass, a root model."""
+    for depth in range(1, len(steps)):
+        place = _at(root, codec, steps[:depth])
+        if place is not None and (
+            isinstance(place.holder, RootModel) or not isinstance(place.holder, (BaseModel, dict, list))
+        ):
+            return steps[:depth]
+    return steps
 
 
 def held_at(root: Root, steps: _Steps) -> Any:

@@ -14,12 +14,24 @@ from types import TracebackType
 from typing import Any, Final, Generic, TypeVar, cast
 
 from rapyer import _commands as commands
-from rapyer._binding import ByKey, Held, Location, Root, path_text
+from rapyer._binding import ByKey, Held, Location, Root, Segment, path_text
 from rapyer._connection import Route, execute, packed
 from rapyer._elements import conditions, expected, members_beside, named
 from rapyer._fork import Fork
 from rapyer._native import Document, Engine, elements
-from rapyer._state import State, check, defaults, follow, see, state_of, take_over, told
+from rapyer._state import (
+    Edit,
+    State,
+    check,
+    defaults,
+    edits_over,
+    follow,
+    over,
+    see,
+    state_of,
+    take_over,
+    told,
+)
 from rapyer._transport import Reply
 from rapyer._words import Command
 from rapyer.errors import (
@@ -138,13 +150,19 @@ class Transaction:
         What an older release did not store is its default by then.
         """
         if location.segments and (name := str(location.segments[0])) not in fork.changed:
-            saving = fork.unsaved_of(name)
-            if saving is not None:
-                self._run(fork, saving)
+            parts = fork.unsaved_of(name)
+            if parts:
+                self._save_parts(fork, parts)
             fork.changed.add(name)
+            fork.recorded.add(name)
         if fork.document is not None and not fork.document.has(path_text(location.segments)):
             for path, text in defaults(fork.root, fork.document, location.segments):
                 self._run(fork, commands.set_(fork.key, path, text, condition="NX"))
+
+    def _save_parts(self, fork: Fork, parts: list[Edit]) -> None:
+        check(fork.root, parts)
+        self._run(fork, commands.edit(fork.key, *(part.words for part in parts)))
+        fork.record_saved(parts)
 
     def perform(
         self,
@@ -205,6 +223,31 @@ class Transaction:
         self.enlist(root).operations.append(words)
         self._operations.append(words)
 
+    def seen(self, location: Location) -> bytes | None:
+        """The text of a value as the block has it, in the words that are stored."""
+        document = self.enlist(location.root).document
+        return None if document is None else document.get(location.path)
+
+    def expect_seen(self, location: Location) -> None:
+        """Adds the condition that a value is the one that the block has."""
+        seen = self.seen(location)
+        if seen is not None:
+            self.expect(location.root, commands.expect(location.key, location.path, seen))
+
+    def put(self, location: Location, text: bytes) -> None:
+        """Records that a value was put at a place; members that this release does not know stay there."""
+        fork = self.enlist(location.root, known=True)
+        document = fork.document
+        if text[:1] in (b"{", b"[") and document is not None:
+            held = document.get(location.path)
+            if held is not None:
+                parts = edits_over(location.root, location.segments, held, text)
+                if parts:
+                    self._save_parts(fork, parts)
+                    return
+                text = over(location.root, location.segments, held, text)
+        self.record(location, commands.set_(location.key, location.path, text))
+
     def add(self, route: Route, words: Command) -> None:
         """Adds a command on a document."""
         self._join(route)
@@ -225,9 +268,7 @@ class Transaction:
         fork.insists = fork.insists or if_unchanged
         if fork.document is not None and not fork.is_guess:
             fork.is_saved = fork.is_saved or not (only_existing or if_unchanged)
-            parts = fork.unsaved()
-            check(root, parts)
-            self._run(fork, commands.edit(root.key, *(part.words for part in parts)))
+            self._save_parts(fork, fork.unsaved())
             return
         root.__rapyer_codec__.check_fields(root)
         if only_existing:
@@ -279,9 +320,11 @@ class Transaction:
     def _check(self) -> None:
         """Refuses what the blocks around could not follow; records what no operation describes."""
         for fork in list(self._forks.values()):
+            expected: set[tuple[Segment, ...]] = set()
             for part, before in fork.unrecorded():
                 # As the smallest whole, in place of what was there.
-                if before is not None:
+                if before is not None and part.steps not in expected:
+                    expected.add(part.steps)
                     self.expect(fork.root, commands.expect(fork.key, path_text(part.steps), before))
                 self._run(fork, commands.edit(fork.key, part.words))
             outer = fork.around
@@ -506,7 +549,9 @@ class Block(AsyncContextDecorator, Generic[_T]):
             return await self._enter(transaction)
         except BaseException:
             self._leave()
-            transaction.restore()
+            if self._opened is not None:
+                # The block that it joined may go on.
+                transaction.restore()
             raise
 
     def _leave(self) -> None:

@@ -35,7 +35,7 @@ from rapyer._many import delete_all, delete_matching, find, insert, load_many, p
 from rapyer._metaclass import AtomicMetaclass
 from rapyer._policy import Ttl, milliseconds
 from rapyer._registry import holds_models
-from rapyer._saving import save
+from rapyer._saving import save, save_place
 from rapyer._state import State, held_at, is_versioned, load, members_of, rebase, state_of, told
 from rapyer._transaction import Block, Transaction, current, operate, read, taking_part
 from rapyer.actions import ActionGroup, acts
@@ -195,10 +195,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 raise NestedModelError(
                     "if_unchanged is for whole documents: save the model that this one is part of"
                 )
-            text = codec.dump(self)
-            await operate(
-                location, partial(commands.set_, location.key, location.path, text), known={text: self}
-            )
+            await save_place(location, codec.dump(self), self)
         elif (transaction := taking_part(self)) is not None:
             insists = transaction.enlist(self).route.optimistic if if_unchanged is None else if_unchanged
             transaction.save(self, codec.text(self), only_existing=only_existing, if_unchanged=insists)

@@ -11,6 +11,7 @@ from typing_extensions import Self
 from rapyer import _commands as commands
 from rapyer._binding import Location, Place, bind, path_text, unbound
 from rapyer._codec import Codec
+from rapyer._saving import save_place
 from rapyer._state import held_at, learn, load
 from rapyer._transaction import Transaction, current, operate, read
 from rapyer._words import Command
@@ -79,10 +80,10 @@ class Atomic:
         if transaction is None:
             change()
             return
-        location, before = self._locate(), self._codec().dump(self)
-        transaction.expect(location.root, commands.expect(location.key, location.path, before))
+        location = self._locate()
+        transaction.expect_seen(location)
         change()
-        transaction.record(location, commands.set_(location.key, location.path, self._codec().dump(self)))
+        transaction.put(location, self._codec().dump(self))
 
     @property
     def key(self) -> RapyerKey:
@@ -113,12 +114,10 @@ class Atomic:
         """A plain value equal to this one, which is part of no model."""
         return copy.deepcopy(self)
 
-    @acts(ActionGroup.UPDATE)
+    @acts(ActionGroup.CREATE, ActionGroup.UPDATE)
     async def asave(self) -> Self:
-        """Stores this value at its place, and nothing else of the model."""
-        location = self._locate()
-        text = self._codec().dump(self)
-        await operate(location, partial(commands.set_, location.key, location.path, text), known={text: self})
+        """Stores what changed of this value, and nothing else of the model."""
+        await save_place(self._locate(), self._codec().dump(self), self)
         return self
 
     @acts(ActionGroup.READ)
@@ -190,11 +189,10 @@ def record_assignment(
     key, path = location.key, path_text(location.segments)
     pending = cast("Pending | None", getattr(given, "_rapyer_pending", None))
     if pending is None or not is_from_here(pending.base):
-        transaction.record(location, commands.set_(key, path, text))
+        transaction.put(location, text)
     elif pending.operations is None or cast("Any", given)._json() != text:
-        before = pending.base._codec().dump(pending.base)
-        transaction.expect(location.root, commands.expect(key, path, before))
-        transaction.record(location, commands.set_(key, path, text))
+        transaction.expect_seen(location)
+        transaction.put(location, text)
     else:
         for operation in pending.operations:
             transaction.record(location, operation(key, path, require=codec.bounds))

@@ -230,10 +230,7 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
         transaction = self._recording() if key in self else None
         if transaction is not None:
             # What was seen here is what is taken there, or nothing is.
-            codec = self._codec()
-            location = self._locate().at(codec.name_of(key))
-            text = codec.entry.dump(super().__getitem__(key))
-            transaction.expect(location.root, commands.expect(location.key, location.path, text))
+            transaction.expect_seen(self._locate().at(self._codec().name_of(key)))
         return transaction
 
     def setdefault(self, key: _K, default: Any = None) -> Any:

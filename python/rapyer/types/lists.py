@@ -235,7 +235,7 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
     def remove(self, item: _T) -> None:
         at = self.index(item)
         if (transaction := self._moving()) is not None:
-            text = self._codec().item.dump(super().__getitem__(at))
+            text = transaction.seen(self._locate().at(at)) or self._codec().item.dump(super().__getitem__(at))
             self._record(transaction, lambda key, path, **terms: commands.remove(key, path, text, **terms))
         super().__delitem__(at)
 
@@ -284,9 +284,7 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
         transaction = self._moving() if -len(self) <= at < len(self) else None
         if transaction is not None:
             # What was seen here is what is taken there, or nothing is.
-            text = self._codec().item.dump(super().__getitem__(at))
-            location = self._locate().at(at)
-            transaction.expect(location.root, commands.expect(location.key, location.path, text))
+            transaction.expect_seen(self._locate().at(at))
         return transaction
 
     @overload
