@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias, cast
 
 from pydantic import BaseModel, RootModel
+from typing_extensions import Self
 
 from rapyer._codec import Codec, plain_class
 from rapyer._native import Field
@@ -71,6 +72,7 @@ class Root(Protocol):
     __pydantic_extra__: dict[str, Any] | None
     __pydantic_fields_set__: set[str]
     __rapyer_codec__: ClassVar[Codec]
+    __rapyer_key_field__: ClassVar[str | None]
 
     @property
     def key(self) -> "RapyerKey": ...
@@ -78,6 +80,8 @@ class Root(Protocol):
     def class_key_initials(cls) -> str: ...
     @classmethod
     def _rapyer_route(cls) -> "Route": ...
+    @classmethod
+    def _rapyer_from_text(cls, key: str, text: bytes, version: bytes | None = None) -> Self: ...
     # A `State`; what a model knows of its document builds on where its values are.
     def _rapyer_state(self) -> Any: ...
     def _rapyer_follow(self, new: Any) -> bool: ...

@@ -6,13 +6,15 @@ import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
 from itertools import repeat
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from rapyer import _commands as commands
+from rapyer._binding import Root
 from rapyer._connection import Route, execute, scan, slot
 from rapyer._state import state_of
 from rapyer._transaction import Block, Transaction, current
 from rapyer._words import Command
+from rapyer.config import RedisConfig
 from rapyer.errors import (
     CorruptedModelError,
     KeyNotFound,
@@ -22,21 +24,26 @@ from rapyer.errors import (
 )
 from rapyer.query import Condition
 
-if TYPE_CHECKING:
-    from rapyer.base import AtomicRedisModel
-
 __all__ = ["delete_all", "delete_matching", "find", "insert", "load_many", "pages"]
 
-_M = TypeVar("_M", bound="AtomicRedisModel")
+_M = TypeVar("_M", bound=Root)
 
 _PAGE: Final = 500
 _log: Final = logging.getLogger("rapyer")
 
 
+def _settings(model: type[Root]) -> RedisConfig:
+    return cast("RedisConfig", cast("Any", model).Meta)
+
+
+def _holds(condition: Condition, model: Root) -> bool:
+    return condition.holds(cast("Any", model))
+
+
 class Strangers:
     """Keys under a model's prefix that hold no document: skipped, counted, and reported in one log line."""
 
-    def __init__(self, model: "type[AtomicRedisModel]") -> None:
+    def __init__(self, model: type[Root]) -> None:
         self._model = model
         self._count = 0
         self._first = ""
@@ -56,7 +63,7 @@ class Strangers:
 
 
 async def pages(
-    model: "type[AtomicRedisModel]", most: int | None = None, strangers: Strangers | None = None
+    model: type[Root], most: int | None = None, strangers: Strangers | None = None
 ) -> AsyncIterator[list[str]]:
     """The keys of all documents of a model, each once; those that are no text count as strangers."""
     skipped = strangers or Strangers(model)
@@ -84,7 +91,7 @@ async def load_many(
     missing = [key for key, text in zip(keys, texts, strict=True) if text is None]
     if missing and not skip_missing:
         raise KeyNotFound(f"there is no {model.__name__} under {', '.join(map(repr, missing))}")
-    make = partial(_load_or_leave_out, model) if model.Meta.safe_load_all else model._rapyer_from_text
+    make = partial(_load_or_leave_out, model) if _settings(model).safe_load_all else model._rapyer_from_text
     read = zip(keys, texts, versions, strict=False)
     loaded = [make(key, text, version) for key, text, version in read if text is not None]
     return [one for one in loaded if one is not None]
@@ -144,21 +151,21 @@ async def find(model: type[_M], condition: Condition | None, most: int | None) -
             found += await _load_documents(model, page[:left], strangers)
             continue
         seen = await _load_documents(model, page, strangers, refresh=False)
-        fitting = [str(one.key) for one in seen if condition.holds(one)][:left]
+        fitting = [str(one.key) for one in seen if _holds(condition, one)][:left]
         if fitting:
             # They may have changed since.
             read = await _load_documents(model, fitting, strangers)
-            found += [one for one in read if condition.holds(one)]
+            found += [one for one in read if _holds(condition, one)]
     strangers.report()
     return found
 
 
-async def insert(models: "Sequence[tuple[AtomicRedisModel, bytes]]") -> None:
+async def insert(models: Sequence[tuple[Root, bytes]]) -> None:
     """Stores models as documents of these texts: all or none, which in a cluster is said of each slot."""
     if current() is not None:
         await _insert(models)
         return
-    by_slot: dict[int, list[tuple[AtomicRedisModel, bytes]]] = {}
+    by_slot: dict[int, list[tuple[Root, bytes]]] = {}
     for model, text in models:
         by_slot.setdefault(slot(model._rapyer_route(), model.key), []).append((model, text))
     outcomes = await asyncio.gather(*map(_insert, by_slot.values()), return_exceptions=True)
@@ -166,7 +173,7 @@ async def insert(models: "Sequence[tuple[AtomicRedisModel, bytes]]") -> None:
         raise failure
 
 
-async def _insert(models: "Sequence[tuple[AtomicRedisModel, bytes]]") -> None:
+async def _insert(models: Sequence[tuple[Root, bytes]]) -> None:
     async def create(batch: Transaction) -> None:
         for model, text in models:
             batch.create(model, text)
@@ -175,13 +182,13 @@ async def _insert(models: "Sequence[tuple[AtomicRedisModel, bytes]]") -> None:
         pass
 
 
-async def delete_all(model: "type[AtomicRedisModel]", keys: Sequence[str]) -> int:
+async def delete_all(model: type[Root], keys: Sequence[str]) -> int:
     """Removes the documents under some keys of a model; how many there were, or will be looked for."""
     if (block := current()) is not None:
         for key in keys:
             block.add(model._rapyer_route(), commands.del_(key))
         return len(keys)
-    size = model.Meta.max_delete_per_transaction or len(keys)
+    size = _settings(model).max_delete_per_transaction or len(keys)
     deleted = 0
     for start in range(0, len(keys), size):
         words = commands.del_(*keys[start : start + size])
@@ -189,13 +196,13 @@ async def delete_all(model: "type[AtomicRedisModel]", keys: Sequence[str]) -> in
     return deleted
 
 
-async def delete_matching(model: "type[AtomicRedisModel]", condition: Condition) -> int:
+async def delete_matching(model: type[Root], condition: Condition) -> int:
     """Removes the documents of a model that fulfil a condition when they are removed; how many."""
     deleted = 0
     strangers = Strangers(model)
     async for page in pages(model, strangers=strangers):
         seen = await _load_documents(model, page, strangers, refresh=False)
-        fitting = [one for one in seen if condition.holds(one)]
+        fitting = [one for one in seen if _holds(condition, one)]
         if (block := current()) is not None:
             for operation in (operation for one in fitting for operation in _deletion(one)):
                 block.add(model._rapyer_route(), operation)
@@ -206,25 +213,25 @@ async def delete_matching(model: "type[AtomicRedisModel]", condition: Condition)
     return deleted
 
 
-def _deletion(model: "AtomicRedisModel") -> tuple[Command, ...]:
+def _deletion(model: Root) -> tuple[Command, ...]:
     """Commands that remove a document if it is what was read."""
     base = state_of(model).base
     seen = b"null" if base is None else base.text()
     return commands.expect(model.key, "$", seen), commands.del_(model.key)
 
 
-async def _delete(model: "AtomicRedisModel", condition: Condition) -> bool:
+async def _delete(model: Root, condition: Condition) -> bool:
     while (deleted := await _delete_as_seen(model)) is None:
         # Somebody has changed it meanwhile: whether it still fulfils the condition is to be seen.
         strangers = Strangers(type(model))
         now = await _load_documents(type(model), [model.key], strangers, refresh=False)
-        if not now or not condition.holds(now[0]):
+        if not now or not _holds(condition, now[0]):
             return False
         (model,) = now
     return deleted
 
 
-async def _delete_as_seen(model: "AtomicRedisModel") -> bool | None:
+async def _delete_as_seen(model: Root) -> bool | None:
     """Whether there was a document to delete; None where that is another one by now."""
     try:
         await execute(model._rapyer_route(), commands.exec_(_deletion(model)))

@@ -2,19 +2,16 @@
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from pydantic_core import from_json
 
 from rapyer import _commands as commands
-from rapyer._binding import Location, path_text
+from rapyer._binding import Location, Root, path_text
 from rapyer._codec import Codec
 from rapyer._connection import execute
 from rapyer._transaction import current, operate
 from rapyer.errors import UnsupportedArgumentTypeError, UnsupportedArgumentValueError
-
-if TYPE_CHECKING:
-    from rapyer.base import AtomicRedisModel
 
 __all__ = ["increase_document", "increased", "number_text"]
 
@@ -86,7 +83,7 @@ async def increased(
 
 
 async def increase_document(
-    model: "type[AtomicRedisModel]",
+    model: type[Root],
     key: str,
     field: str,
     amount: _Number,
