@@ -61,7 +61,7 @@ def take_values(model: BaseModel, changed: BaseModel, values: Mapping[str, Any])
 async def set_default(model: Any, name: str, given: object) -> None:
     """Gives a field a value where the server has none, or null, and takes over what is there then."""
     codec = model.__rapyer_codec__
-    if not codec.keeps(name):
+    if not codec.loads(name):
         raise UnsupportedArgumentValueError(f"{type(model).__name__} has no field {name!r} to set")
     place, codec = model._rapyer_locate().at(name), codec.member(name)
     root, text = place.root, codec.dump(codec.validate(given))
@@ -105,9 +105,9 @@ def assign(model: Any, name: str, given: object, put: Callable[[], None]) -> Non
 def _is_stored(model: type[BaseModel], name: str) -> bool:
     """Whether what is assigned to this name is part of the document."""
     # Not by `model_fields`, a property that costs several calls.
-    return name in model.__pydantic_fields__ or (
-        model.model_config.get("extra") == "allow" and not hasattr(model, name)
-    )
+    if name in model.__pydantic_fields__:
+        return name not in cast("Any", model).__rapyer_codec__.excluded
+    return bool(model.model_config.get("extra") == "allow" and not hasattr(model, name))
 
 
 def _record(block: Transaction, place: Location, model: Any, given: object) -> None:

@@ -27,6 +27,7 @@ from pydantic_core import (
     to_json,
 )
 
+from rapyer._excluded import holds_set_or_queue, key_of_document, with_default
 from rapyer._fidelity import difference, is_faithful, needs_siblings, plain_class
 from rapyer._pickle import pickled
 from rapyer._readable import readable_member, readable_name, readable_plain
@@ -141,14 +142,31 @@ class Codec:
         """The fields of a model that are None where what is stored is not valid."""
 
     @classmethod
-    def of_model(cls, model: type[BaseModel], pickles: _Pickles) -> "Codec":
-        """For a model as its class is defined now. `pickles`: whether what has no JSON is to be pickled."""
+    def of_model(
+        cls,
+        model: type[BaseModel],
+        pickles: _Pickles,
+        *,
+        stores_excluded: bool = False,
+        key: str | None = None,
+    ) -> "Codec":
+        """For a model as its class is defined now.
+
+        Args:
+            model: the class.
+            pickles: whether what has no JSON is to be pickled.
+            stores_excluded: whether fields with `exclude=True` are stored.
+            key: the field that the primary key is in.
+        """
         source = cast("_Schema", model.__pydantic_core_schema__)
         declared = {definition["ref"]: definition for definition in source.get("definitions", [])}
-        schema = _for_storage(source, _Context({}, pickles, declared))
         definitions: dict[str, _Schema] = {}
+        key_place = None if key is None else (model, key)
+        schema = _for_storage(
+            source, _Context({}, pickles, declared, definitions, stores_excluded, key_place, model.__name__)
+        )
         if schema["type"] == "definitions":
-            definitions = {definition["ref"]: definition for definition in schema["definitions"]}
+            definitions |= {definition["ref"]: definition for definition in schema["definitions"]}
             schema = schema["schema"]
         if schema["type"] == "model":
             # Whoever writes with it has an instance of just this class.
@@ -206,6 +224,11 @@ class Codec:
             ) from error
 
     @cached_property
+    def excluded(self) -> frozenset[str]:
+        """The fields of a model that are not stored."""
+        return frozenset(name for name, field in self._model_fields() if field.get("serialization_exclude"))
+
+    @cached_property
     def is_faithful(self) -> bool:
         """Whether every value comes back from its text, so that none has to be tried."""
         return is_faithful(self._schema, self._definitions)
@@ -223,7 +246,7 @@ class Codec:
         whole: dict[str, Any] | None = None
         for name in held if names is None else held.keys() & names:
             codec, value = self.field(name), held[name]
-            if codec.is_faithful:
+            if codec.is_faithful or name in self.excluded:
                 continue
             if not codec._needs_siblings:
                 codec._compare(value, codec._loaded(codec.text(value)))
@@ -428,6 +451,10 @@ class Codec:
         """Whether a member of this name comes back when an object is loaded."""
         return self._keeps_all or name in self._members
 
+    def loads(self, name: str) -> bool:
+        """Whether what is stored as a member of this name is what an object then has."""
+        return self.keeps(name) and name not in self.excluded
+
     @cached_property
     def _keeps_all(self) -> bool:
         return any(leaf["type"] not in _OBJECTS or _takes_extra(leaf) for leaf in self._object_leaves())
@@ -458,7 +485,8 @@ class Codec:
 
     def atomic_fields(self) -> list[str]:
         """The fields of a model whose values have atomic methods."""
-        return [name for name, codec in self._fields.items() if codec._holds(_ATOMIC)]
+        stored = self._fields.keys() - self.excluded
+        return [name for name in self._fields if name in stored and self._fields[name]._holds(_ATOMIC)]
 
     @cached_property
     def key_field(self) -> str | None:
@@ -467,7 +495,8 @@ class Codec:
             key_field(leaf["cls"]) if leaf["type"] == "model" and not leaf["root_model"] else None
             for leaf in self._leaves()
         }
-        return names.pop() if len(names) == 1 else None
+        # One that is not stored tells no elements apart.
+        return names.pop() if len(names) == 1 and names.isdisjoint(self.excluded) else None
 
     @cached_property
     def holds_model(self) -> bool:
@@ -587,6 +616,20 @@ class _Context(NamedTuple):
     """Whether what has no JSON is to be pickled; None where it has JSON."""
     declared: dict[str, _Schema]
     """The definitions that it may refer to, as pydantic has them."""
+    definitions: dict[str, _Schema]
+    """The same for storage, once all are made."""
+    stores_excluded: bool
+    key: tuple[type[BaseModel], str] | None
+    """The model that is a document, and its field that the primary key is in."""
+    owner: str
+    """What to call the class that a field is in."""
+    is_document: bool = False
+    """Whether the field is one of the document's own."""
+
+    def validator(self, schema: _Schema) -> SchemaValidator:
+        """What validates a single field."""
+        codec = Codec(schema, self.definitions, self.config, self.owner)
+        return codec._validator
 
 
 def _for_storage(schema: _Schema, context: _Context) -> _Schema:
@@ -610,8 +653,13 @@ def _for_storage(schema: _Schema, context: _Context) -> _Schema:
     if kind in _BY_INPUT:
         # These have a form in JSON, and what they say of instances is for Python alone.
         context = context._replace(pickles=None)
+    if kind in ("model", "dataclass"):
+        is_document = context.key is not None and schema["cls"] is context.key[0]
+        context = context._replace(owner=schema["cls"].__name__, is_document=is_document)
     for name in _SUBSCHEMAS & schema.keys():
         stored[name] = _each_for_storage(schema[name], context)
+    if kind in ("model-fields", "dataclass-args"):
+        stored["fields"] = _without_excluded(schema["fields"], stored["fields"], context)
     if "serialization" in schema:
         written = _serialization(schema)
         stored.pop("serialization")
@@ -643,6 +691,25 @@ def _for_storage(schema: _Schema, context: _Context) -> _Schema:
             "schema": stored,
         }
     return stored
+
+
+def _without_excluded(declared: Any, stored: Any, context: _Context) -> Any:
+    """The fields of a class for storage, of which those are not stored that it excludes."""
+    if isinstance(stored, list):
+        pairs = zip(declared, stored, strict=True)
+        return [_unless_excluded(field["name"], field, made, context) for field, made in pairs]
+    return {name: _unless_excluded(name, field, stored[name], context) for name, field in declared.items()}
+
+
+def _unless_excluded(name: str, declared: _Schema, stored: _Schema, context: _Context) -> _Schema:
+    is_excluded = declared.get("serialization_exclude") is True and not context.stores_excluded
+    if not is_excluded or holds_set_or_queue(declared["schema"], context.declared):
+        return stored
+    if context.is_document and context.key is not None and context.key[1] == name:
+        schema = key_of_document(stored["schema"], context.validator)
+    else:
+        schema = with_default(stored["schema"], f"{context.owner}.{name}", context.validator)
+    return {**stored, "schema": schema, "serialization_exclude": True}
 
 
 def _each_for_storage(schemas: Any, context: _Context) -> Any:

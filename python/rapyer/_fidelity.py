@@ -84,9 +84,9 @@ def _is_faithful(schema: _Schema, definitions: Mapping[str, _Schema], inside: se
             takes_more = schema.get("config", {}).get("extra_fields_behavior") == "allow"
             return not root and not takes_more and every([inner])
         case {"type": "model-fields", "fields": members}:
-            return schema.get("extra_behavior") != "allow" and every(
-                member["schema"] for member in members.values()
-            )
+            takes_more = schema.get("extra_behavior") == "allow"
+            stored = [member for member in members.values() if not member.get("serialization_exclude")]
+            return not takes_more and every(member["schema"] for member in stored)
         case {"type": "tagged-union", "choices": choices}:
             return every(choices.values())
         case {"type": "union", "choices": choices}:
@@ -212,13 +212,18 @@ def _parts(before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:
         found = {item: item for item in after}
         yield from (("", item, found[item]) for item in before if item in found)
     elif isinstance(before, BaseModel):
-        excluded = {name for name, field in type(before).model_fields.items() if field.exclude}
         held, loaded = ({**model.__dict__, **(model.__pydantic_extra__ or {})} for model in (before, after))
-        names = [name for name in held if name not in excluded]
+        names = [name for name in held if name not in _excluded(before)]
         yield from ((f".{name}", held[name], loaded.get(name)) for name in names)
     elif is_dataclass(before):
-        names = [field.name for field in fields(before)]
+        names = [field.name for field in fields(before) if field.name not in _excluded(before)]
         yield from ((f".{name}", getattr(before, name), getattr(after, name)) for name in names)
+
+
+def _excluded(value: object) -> set[str]:
+    """The fields of a model or a dataclass that are not stored."""
+    declared = getattr(type(value), "__pydantic_fields__", {})
+    return {name for name, field in declared.items() if field.exclude}
 
 
 def _is_same(kind: type, before: Any, after: Any) -> bool:

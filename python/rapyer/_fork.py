@@ -257,6 +257,8 @@ class Fork:
             # What the block put there cannot even be written: every field is made anew.
             names = None
         object.__setattr__(root, "__pydantic_fields_set__", self._fields_set)
+        for name in codec.excluded & self._fields.keys():
+            root.__dict__[name] = self._fields[name]
         before = Document(self._text)
         now = Document(text)
         loaded: Any = None

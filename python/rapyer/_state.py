@@ -675,7 +675,7 @@ def _put(root: Root, place: _Place, step: Segment, text: bytes, known: "Mapping[
             value = _value(root, codec.item, text, known)
             list.__setitem__(holder, at, merged(list.__getitem__(holder, at), value))
     elif isinstance(holder, BaseModel):
-        if codec.keeps(step):
+        if codec.loads(step):
             fields = members_of(holder, step)
             fields[step] = merged(fields.get(step), _value(root, codec.member(step), text, known))
             holder.__pydantic_fields_set__.add(step)
@@ -688,7 +688,8 @@ def _put(root: Root, place: _Place, step: Segment, text: bytes, known: "Mapping[
 def _unset(place: _Place, name: str) -> None:
     holder, codec = place
     if isinstance(holder, BaseModel):
-        members_of(holder, name).pop(name, None)
+        if name not in codec.excluded:
+            members_of(holder, name).pop(name, None)
     elif isinstance(holder, dict):
         dict.pop(holder, codec.key_of(name), None)
 

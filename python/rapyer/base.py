@@ -28,6 +28,7 @@ from rapyer._binding import (
 )
 from rapyer._codec import Codec, key_field, plain_class
 from rapyer._connection import Route, execute
+from rapyer._excluded import loading
 from rapyer._keys import full_key, full_keys, key_of, refuse_nested
 from rapyer._lifetime import ask_lifetime, change_lifetime
 from rapyer._lock import LEASE, Lock
@@ -87,6 +88,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     __rapyer_codec__: ClassVar[Codec]
     __rapyer_fields__: ClassVar[SchemaValidator | None]
     __rapyer_key_field__: ClassVar[str | None]
+    __rapyer_loads_key__: ClassVar[bool]
 
     @classmethod
     def __pydantic_on_complete__(cls) -> None:
@@ -98,9 +100,15 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
                 f"{cls.__name__} has a field named {taken[0]!r}, which means something else in every model: "
                 "rename the field"
             )
-        cls.__rapyer_codec__ = Codec.of_model(plain_class(cls), lambda: cls.Meta.pickle_fallback)
         cls.__rapyer_fields__ = None
         cls.__rapyer_key_field__ = key_field(cls)
+        cls.__rapyer_codec__ = Codec.of_model(
+            plain_class(cls),
+            lambda: cls.Meta.pickle_fallback,
+            stores_excluded=cls.Meta.store_excluded,
+            key=cls.__rapyer_key_field__,
+        )
+        cls.__rapyer_loads_key__ = cls.__rapyer_key_field__ in cls.__rapyer_codec__.excluded
         # In a generated class a field comes before an attribute of that name which the class has from here.
         for name in [*cls.__rapyer_codec__.atomic_fields(), *taken]:
             setattr(cls, name, field(name, cls.model_fields[name].deprecation_message))
@@ -391,10 +399,14 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         assignments: list[tuple[str, bytes]] = []
         for name in names_updated(self, changed, values):
             value = members_of(changed, name)[name]
+            if name in codec.excluded:
+                members_of(self, name)[name] = value
+                continue
             text = codec.member(name).dump(value)
             known[text] = value
             assignments.append((location.at(name).path, text))
-        await operate(location, partial(commands.update, location.key, *assignments), known=known)
+        if assignments:
+            await operate(location, partial(commands.update, location.key, *assignments), known=known)
 
     @acts(ActionGroup.UPDATE)
     async def aset_default(self, field: str, value: Any) -> Any:
@@ -623,7 +635,11 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     @classmethod
     def _rapyer_from_text(cls, key: str, text: bytes, version: bytes | None = None) -> Self:
         try:
-            model: Self = cls.__rapyer_codec__.load(text)
+            if cls.__rapyer_loads_key__:
+                with loading(key.removeprefix(f"{cls.class_key_initials()}:")):
+                    model: Self = cls.__rapyer_codec__.load(text)
+            else:
+                model = cls.__rapyer_codec__.load(text)
         except ValidationError as error:
             raise CorruptedModelError(
                 f"what is stored under {key!r} is no {cls.__name__}: {error}"
@@ -680,6 +696,9 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         if not isinstance(new, BaseModel) or plain_class(type(new)) is not plain_class(type(self)):
             return False
         fields = {name: merged(self.__dict__.get(name), value) for name, value in new.__dict__.items()}
+        for name in self.__rapyer_codec__.excluded & self.__dict__.keys():
+            # What is not stored is what it is here.
+            fields[name] = self.__dict__[name]
         object.__setattr__(self, "__dict__", fields)
         object.__setattr__(self, "__pydantic_extra__", new.__pydantic_extra__)
         object.__setattr__(self, "__pydantic_fields_set__", new.__pydantic_fields_set__)

@@ -147,6 +147,9 @@ class RedisConfig:
     """Fields of types that have no JSON are stored as pickles. Loading one runs what is in it: whoever can
     write to the server can run code in the programs that read it."""
 
+    store_excluded = _Setting[bool](False, _check_flag)
+    """Whether fields with `Field(exclude=True)` are stored. Read when the model's class is made."""
+
     init_with_rapyer = _Setting[bool](True, _check_flag)
     """Whether what `init_rapyer` set for all models holds for this one too."""
 
@@ -172,6 +175,7 @@ class RedisConfig:
         policies: _Policies | _Unset = _UNSET,
         safe_load_all: bool | _Unset = _UNSET,
         pickle_fallback: bool | _Unset = _UNSET,
+        store_excluded: bool | _Unset = _UNSET,
         init_with_rapyer: bool | _Unset = _UNSET,
         prefer_normal_json_dump: bool | _Unset = _UNSET,
         optimistic: bool | _Unset = _UNSET,
@@ -191,6 +195,7 @@ class RedisConfig:
             "policies": policies,
             "safe_load_all": safe_load_all,
             "pickle_fallback": pickle_fallback,
+            "store_excluded": store_excluded,
             "init_with_rapyer": init_with_rapyer,
             "prefer_normal_json_dump": prefer_normal_json_dump,
             "optimistic": optimistic,

@@ -93,7 +93,7 @@ async def increase_document(
 ) -> _Number | None:
     """Adds to a number of a document, made where there is none of what is given: what the number is then."""
     whole = model.__rapyer_codec__
-    if not whole.declares(field):
+    if not whole.declares(field) or field in whole.excluded:
         raise UnsupportedArgumentValueError(f"{model.__name__} has no field {field!r} to add to")
     codec, path = whole.member(field), path_text((field,))
     if (kind := codec.number) is None:
