@@ -88,7 +88,8 @@ def _day_after(value: Any) -> date:
 
 
 def _holder(annotation: Any) -> Any:
-    return create_model("Holder", __base__=AtomicRedisModel, value=(annotation | None, None), n=(int, 0))
+    fields: dict[str, Any] = {"value": (annotation | None, None), "n": (int, 0)}
+    return create_model("Holder", __base__=AtomicRedisModel, **fields)
 
 
 COMES_BACK: list[tuple[Any, Any]] = [
@@ -204,9 +205,8 @@ async def test_a_value_that_would_change_is_refused(
     await stored.aupdate(n=1)
     loaded = await kind.aget(stored.key)
     assert (loaded.value, loaded.n) == (None, 1)
-    pickled: Any = create_model(
-        "Pickled", __base__=AtomicRedisModel, value=(Annotated[annotation, Pickle()], ...)
-    )
+    fields: dict[str, Any] = {"value": (Annotated[annotation, Pickle()], ...)}
+    pickled: Any = create_model("Pickled", __base__=AtomicRedisModel, **fields)
     saved = await pickled(value=value).asave()
     assert repr((await pickled.aget(saved.key)).value) == repr(saved.value)
 
@@ -375,7 +375,7 @@ async def test_undeclared_members_of_a_model_are_looked_at(on_host: Host) -> Non
     class Counts(AtomicRedisModel):
         model_config = ConfigDict(extra="allow")
 
-        __pydantic_extra__: dict[str, Decimal]
+        __pydantic_extra__: dict[str, Decimal]  # pyright: ignore[reportIncompatibleVariableOverride]
 
         n: int = 0
 
@@ -409,7 +409,7 @@ def test_the_usual_types_are_not_tried() -> None:
         level: Literal["a", "b"] = "a"
         tags: RedisList[str] = Field(default_factory=RedisList)
         names: set[str] = set()
-        scores: RedisDict[str, float] = Field(default_factory=RedisDict)
+        scores: RedisDict[str, float] = Field(default_factory=RedisDict[str, float])
         queue: RedisPriorityQueue[str] = Field(default_factory=RedisPriorityQueue)
         by_id: dict[UUID, list[Inner]] = {}
         inner: Inner = Inner()
