@@ -236,9 +236,9 @@ class Codec:
     def check_fields(self, model: Any, names: Iterable[str] | None = None) -> None:
         """Raises where a field of a model, any or one of `names`, would come back as another value."""
         fields = model.__dict__
-        if not self._required <= fields.keys():
+        if not self.required <= fields.keys():
             raise CantSerializeRedisValueError(
-                f"cannot store this {self._name}: {_missing(self._required, fields)}"
+                f"cannot store this {self._name}: {_missing(self.required, fields)}"
             )
         if self.is_faithful:
             return
@@ -265,7 +265,8 @@ class Codec:
         return needs_siblings(self._schema)
 
     @cached_property
-    def _required(self) -> frozenset[str]:
+    def required(self) -> frozenset[str]:
+        """The fields of a model that have no default."""
         return frozenset(name for name, field in self._model_fields() if not _has_default(field["schema"]))
 
     def _loaded(self, text: bytes, name: str | None = None) -> Any:
@@ -453,7 +454,7 @@ class Codec:
 
     def loads(self, name: str) -> bool:
         """Whether what is stored as a member of this name is what an object then has."""
-        return self.keeps(name) and name not in self.excluded
+        return (self._keeps_all or name in self._members) and name not in self.excluded
 
     @cached_property
     def _keeps_all(self) -> bool:
