@@ -490,6 +490,31 @@ class Codec:
         return [name for name in self._fields if name in stored and self._fields[name]._holds(_ATOMIC)]
 
     @cached_property
+    def validates(self) -> bool:
+        """Whether validators of the user's look at the value: the field's, or those of its model."""
+        return any(map(_is_users, self._functions(self._schema)))
+
+    @cached_property
+    def has_validators(self) -> bool:
+        """Whether there are such, here or at any depth."""
+        return _has_validators(self._schema, dict(self._definitions))
+
+    def _functions(self, schema: _Schema) -> Iterator[Any]:
+        """The functions that are given a value of a schema as a whole."""
+        kind = schema["type"]
+        if kind == "definition-ref":
+            yield from self._functions(self._definitions[schema["schema_ref"]])
+        elif kind in ("union", "tagged-union"):
+            choices = schema["choices"]
+            for choice in choices.values() if isinstance(choices, dict) else choices:
+                yield from self._functions(choice[0] if isinstance(choice, tuple) else choice)
+        else:
+            if "function" in schema:
+                yield schema["function"]["function"]
+            if kind in (*_WRAPPERS, "model", "dataclass"):
+                yield from self._functions(schema["schema"])
+
+    @cached_property
     def key_field(self) -> str | None:
         """The field that is the key of the values, all of which are models; None where they have none."""
         names = {
@@ -736,6 +761,28 @@ def _kinds(schemas: Any, definitions: dict[str, _Schema]) -> set[str]:
     if not isinstance(kind, str):
         return _kinds(list(schemas.values()), definitions)
     return {kind} | _kinds([schemas[name] for name in _SUBSCHEMAS & schemas.keys()], definitions)
+
+
+def _has_validators(schemas: Any, definitions: dict[str, _Schema]) -> bool:
+    """Whether there is a function of the user's in these schemas, as `_kinds` looks for types."""
+    if isinstance(schemas, (list, tuple)):
+        return any(_has_validators(schema, definitions) for schema in schemas)
+    if not isinstance(schemas, dict):
+        return False
+    kind = schemas.get("type")
+    if kind == "definition-ref":
+        return _has_validators(definitions.pop(schemas["schema_ref"], None), definitions)
+    if not isinstance(kind, str):
+        return _has_validators(list(schemas.values()), definitions)
+    if kind.startswith("function-") and _is_users(schemas["function"]["function"]):
+        return True
+    return _has_validators([schemas[name] for name in _SUBSCHEMAS & schemas.keys()], definitions)
+
+
+def _is_users(function: Any) -> bool:
+    """Whether a function of a schema is neither of pydantic's nor of ours."""
+    module = getattr(getattr(function, "func", function), "__module__", None) or ""
+    return module.split(".")[0] not in ("pydantic", "pydantic_core", "rapyer")
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
 
 from rapyer import _commands as commands
-from rapyer._binding import Root, merged, path_text
+from rapyer._binding import Root, Segment, merged, path_text
 from rapyer._native import CommandError, Document
 from rapyer._state import (
     Edit,
@@ -28,6 +28,7 @@ from rapyer._state import (
     show,
     take_over,
 )
+from rapyer._validation import Checked, checked_by_command, checked_by_parts, expected, validate
 from rapyer._words import Command, described
 from rapyer.errors import CantSerializeRedisValueError, command_error
 from rapyer.fields import RapyerKey
@@ -83,6 +84,8 @@ class Fork:
         self.recorded: set[str] = set()
         """These, and the fields that were saved: the document holds their local changes."""
         self.is_saved = False
+        self.checked = Checked(set(), set())
+        """The places with validators that the block has changed something in."""
         self.insists = False
         """Whether the document is to be as it was last seen."""
         self._is_whole = False
@@ -137,6 +140,27 @@ class Fork:
         moved = tuple(f"{path_text(change[1])}[" for change in changes if change[0] in ("insert", "cut"))
         self.told = {path: told for path, told in self.told.items() if not path.startswith(moved)}
 
+    def changes_in(self, steps: tuple[Segment, ...], words: Command) -> None:
+        """A command on a place is going to be recorded: validators are to see what it makes.
+
+        Raises pydantic's `ValidationError` where those of the place itself refuse that; others see the end.
+        """
+        self._checks(checked := checked_by_command(self.root.__rapyer_codec__, steps, words))
+        if steps in checked.made and self.document is not None:
+            made = self.document.fork()
+            with suppress(CommandError):
+                made.apply(words)
+            validate(self.root, made, (steps,))
+
+    def _checks(self, checked: Checked) -> None:
+        self.checked.made.update(checked.made)
+        self.checked.seen.update(checked.seen)
+
+    def validate(self) -> None:
+        """Raises pydantic's `ValidationError` where the class would refuse to load what the block makes."""
+        if self.document is not None:
+            validate(self.root, self.document, self.checked.made)
+
     def unsaved_of(self, name: str) -> list[Edit]:
         """The changes of a field that were unsaved when the first operation on it is recorded."""
         if self._unsaved is None:
@@ -159,6 +183,10 @@ class Fork:
         if self.document is not None:
             keep_order(self.root, self.document, parts)
 
+    def saves(self, parts: list[Edit]) -> None:
+        """Parts are going to be saved: validators are to see what these make."""
+        self._checks(checked_by_parts(self.root.__rapyer_codec__, parts))
+
     def unsaved(self) -> list[Edit]:
         """The changes that no operation was recorded for."""
         if self.document is None:
@@ -173,6 +201,8 @@ class Fork:
         self.known = True
         self.is_guess = False
         self._is_whole = True
+        if self.root.__rapyer_codec__.has_validators:
+            self.checked.made.add(())
 
     def deleted(self) -> None:
         """The document is going to be deleted."""
@@ -200,13 +230,10 @@ class Fork:
     # -- versions
 
     def expected(self) -> list[Command]:
-        """What insists on the document that was last seen, where there was one and the block is to."""
-        state = self._state
-        if not self.insists or state.base is None:
+        """What insists on the document that was last seen, or on what validators have seen of it."""
+        if self._state.base is None or self.is_guess or (self._is_whole and not self.insists):
             return []
-        if state.version is not None:
-            return [commands.expect(self.key, "$", ifversion=state.version)]
-        return [commands.expect(self.key, "$", state.base.text())]
+        return expected(self.key, self._state, ((),) if self.insists else self.checked.seen)
 
     def advance(self, before: bytes | None, after: bytes | None) -> None:
         """The block led from one version to another: what is known follows, unless others came between."""

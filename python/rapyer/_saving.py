@@ -7,6 +7,7 @@ from rapyer import _commands as commands
 from rapyer._binding import Location, Root
 from rapyer._connection import execute
 from rapyer._native import CommandError as EngineError
+from rapyer._native import Document
 from rapyer._state import (
     Edit,
     apply,
@@ -22,8 +23,9 @@ from rapyer._state import (
 )
 from rapyer._transaction import operate, taking_part
 from rapyer._transport import Reply
+from rapyer._validation import checked_by_parts, expected, renew, validate
+from rapyer._words import Command
 from rapyer.errors import (
-    AmbiguousPathError,
     KeyNotFound,
     PathNotFoundError,
     StaleModelError,
@@ -58,6 +60,7 @@ async def save(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool, 
         versioned = route.optimistic or state.version is not None
         if state.base is None:
             root.__rapyer_codec__.check_fields(root)
+            _validate_whole(root, text)
             words = commands.save(key, text, xx=only_existing, withversion=versioned, expect_policy=True)
             done, version = told(await execute(route, words), versioned)
             if done is None:
@@ -120,15 +123,27 @@ async def save_place(location: Location, text: bytes, value: Any) -> None:
 
 
 async def _send(root: Root, key: RapyerKey, parts: list[Edit], text: bytes) -> bool:
-    """Whether edits were made on the server; where others took their place away, the model follows that."""
+    """Whether edits were made on the server; the model follows others who changed what they are in."""
     check(root, parts)
-    route, state = type(root)._rapyer_route(), state_of(root, key)
+    route, state, codec = type(root)._rapyer_route(), state_of(root, key), root.__rapyer_codec__
     versioned = route.optimistic or state.version is not None
     words = commands.edit(key, *(part.words for part in parts), withversion=versioned)
+    conditions: list[Command] = []
+    if codec.has_validators:
+        checked = checked_by_parts(codec, parts)
+        if () in checked.seen and state.version is None:
+            await renew(root, key, route)
+            return False
+        validate(root, rebased(cast("Document", state.base), parts, text), checked.made)
+        conditions = expected(key, state, checked.seen)
     try:
-        reply = await execute(route, words)
-    except (AmbiguousPathError, PathNotFoundError, WrongValueTypeError):
-        # What an edit is in is not there any more: the edits are made anew on what is.
+        if conditions:
+            batch = commands.exec_([*conditions, words])
+            reply = cast("list[Reply]", await execute(route, batch))[-1]
+        else:
+            reply = await execute(route, words)
+    except (PathNotFoundError, StaleModelError, WrongValueTypeError):
+        # What an edit is in is gone, or another than was validated: the edits are made anew on what is.
         stored, version = told(await execute(route, commands.get_ro(key, withversion=versioned)), versioned)
         if stored is not None:
             rebase(root, stored, version)
@@ -137,6 +152,11 @@ async def _send(root: Root, key: RapyerKey, parts: list[Edit], text: bytes) -> b
         state.advance(told(reply, versioned)[1])
     _follow_edits(root, key, parts, text)
     return True
+
+
+def _validate_whole(root: Root, text: bytes) -> None:
+    if root.__rapyer_codec__.has_validators:
+        validate(root, Document(text), ((),))
 
 
 async def _save_unchanged(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool) -> None:
@@ -149,6 +169,7 @@ async def _save_unchanged(root: Root, key: RapyerKey, text: bytes, *, only_exist
                 f"{key!r} was not loaded or saved here, so that there is no version to be at"
             )
         root.__rapyer_codec__.check_fields(root)
+        _validate_whole(root, text)
         words = commands.create(key, text, nx=True, withversion=True, expect_policy=True)
         done, version = told(await execute(route, words), True)
         if done is None:
@@ -159,6 +180,7 @@ async def _save_unchanged(root: Root, key: RapyerKey, text: bytes, *, only_exist
         return
     parts = edits(root, base, text)
     check(root, parts)
+    validate(root, rebased(base, parts, text), checked_by_parts(root.__rapyer_codec__, parts).made)
     words = commands.edit(key, *(part.words for part in parts), ifversion=state.version, withversion=True)
     try:
         if state.version is not None:

@@ -35,6 +35,7 @@ __all__ = [
     "State",
     "apply",
     "check",
+    "codec_at",
     "defaults",
     "edits",
     "edits_over",
@@ -241,10 +242,11 @@ def check(root: Root, parts: Iterable[Edit]) -> None:
 
 def _has_default(codec: Codec, steps: _Steps) -> bool:
     """Whether a place is that of a declared field, which has a value where nothing is stored."""
-    return _codec_at(codec, steps[:-1]).declares(cast("str", steps[-1]))
+    return codec_at(codec, steps[:-1]).declares(cast("str", steps[-1]))
 
 
-def _codec_at(codec: Codec, steps: _Steps) -> Codec:
+def codec_at(codec: Codec, steps: _Steps) -> Codec:
+    """What writes and reads the value at a place."""
     for step in steps:
         codec = codec.member(step) if isinstance(step, str) else codec.item
     return codec
@@ -310,7 +312,7 @@ def _edits_by_key(
     codec: Codec, steps: _Steps, keys: list[str | int], before: bytes, after: bytes
 ) -> list[Edit]:
     """What changed in elements of a list, which are the same ones in the same order."""
-    element = _codec_at(codec, steps).item
+    element = codec_at(codec, steps).item
     name = cast("str", element.key_field)
     found: list[Edit] = []
     for key, old, new in zip(keys, elements(before), elements(after), strict=True):
@@ -322,12 +324,12 @@ def _edits_by_key(
 
 def over(root: Root, steps: _Steps, before: bytes, after: bytes) -> bytes:
     """The text of a value in place of another: with the members of that which this release does not know."""
-    return _over(_codec_at(root.__rapyer_codec__, steps), before, after)
+    return _over(codec_at(root.__rapyer_codec__, steps), before, after)
 
 
 def edits_over(root: Root, steps: _Steps, before: bytes, after: bytes) -> list[Edit]:
     """The edits from one object to another, if it has members that this release does not know; else none."""
-    codec = _codec_at(root.__rapyer_codec__, steps)
+    codec = codec_at(root.__rapyer_codec__, steps)
     found: list[Edit] = []
     has_others = False
     for inner, old, new in Document(before).diff(after):
@@ -520,7 +522,7 @@ def show(root: Root, document: Document, text: bytes) -> None:
             whole.add(place)
         elif wanted is None:
             changes.append(("unset", steps))
-        elif held is None or wanted[:1] != b"{" or held[:1] != b"{" or _codec_at(codec, steps).keeps_order:
+        elif held is None or wanted[:1] != b"{" or held[:1] != b"{" or codec_at(codec, steps).keeps_order:
             changes.append(("put", steps, wanted))
     if any(change[0] == "unset" and _has_default(codec, change[1]) for change in changes):
         # A field that is not stored has its default, which only loading the whole gives.

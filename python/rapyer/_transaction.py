@@ -13,11 +13,14 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar, cast
 
+from pydantic import ValidationError
+
 from rapyer import _commands as commands
 from rapyer._binding import ByKey, Held, Location, Root, Segment, path_text
 from rapyer._connection import Route, execute, packed
 from rapyer._elements import conditions, expected, members_beside, named
 from rapyer._fork import Fork
+from rapyer._native import CommandError as EngineError
 from rapyer._native import Document, Engine, elements
 from rapyer._state import (
     Edit,
@@ -33,7 +36,9 @@ from rapyer._state import (
     told,
 )
 from rapyer._transport import Reply
-from rapyer._words import Command
+from rapyer._validation import Checked, checked_by_command, renew, validate
+from rapyer._validation import expected as insisting
+from rapyer._words import Command, Default
 from rapyer.errors import (
     CommandError,
     ConcurrentTransactionError,
@@ -161,6 +166,8 @@ class Transaction:
 
     def _save_parts(self, fork: Fork, parts: list[Edit]) -> None:
         check(fork.root, parts)
+        if fork.root.__rapyer_codec__.has_validators:
+            fork.saves(parts)
         self._run(fork, commands.edit(fork.key, *(part.words for part in parts)))
         fork.record_saved(parts)
 
@@ -181,6 +188,8 @@ class Transaction:
         self._save_first(fork, location)
         if not _ELEMENTS.isdisjoint(map(type, location.segments)):
             self._tell(fork, location)
+        if root.__rapyer_codec__.has_validators:
+            fork.changes_in(location.segments, words)
         at = len(self._operations)
         reply, changes = self._run(fork, words)
         expected = None if guard is None else guard(reply)
@@ -196,6 +205,8 @@ class Transaction:
         fork = self._forks[id(location.root)]
         if not _ELEMENTS.isdisjoint(map(type, location.segments)):
             self._tell(fork, location)
+        if location.root.__rapyer_codec__.has_validators:
+            fork.changes_in(location.segments, words)
         self._run(fork, words)
 
     def _tell(self, fork: Fork, location: Location) -> None:
@@ -326,7 +337,10 @@ class Transaction:
                 if before is not None and part.steps not in expected:
                     expected.add(part.steps)
                     self.expect(fork.root, commands.expect(fork.key, path_text(part.steps), before))
+                fork.saves([part])
                 self._run(fork, commands.edit(fork.key, part.words))
+            if fork.checked.made:
+                fork.validate()
             outer = fork.around
             if outer is not None and outer.refuses(fork.operations):
                 raise StaleModelError(
@@ -350,6 +364,7 @@ class Transaction:
             if fork.insists or fork.route.optimistic or state_of(fork.root, fork.key).version is not None:
                 versioned.append(fork)
                 versions.append(commands.contains_ro(fork.key, "$", withversion=True))
+            if fork.insists or fork.checked.seen:
                 expected += fork.expected()
         first, *others = self._routes.values()
         batch, also = [*expected, *self._operations, *reads, *versions], tuple(others)
@@ -362,6 +377,9 @@ class Transaction:
             creations = [fork.creation() for fork in forks if fork.is_saved]
             if not creations:
                 raise
+            # What is made anew is what validators have seen.
+            mine = [command for fork in forks if fork.is_saved for command in fork.expected()]
+            batch = [command for command in batch if command not in mine]
             batch = [*(one for one in creations if one is not None), *batch]
             words = commands.exec_([*versions, *batch])
             replies = cast("list[Any]", await execute(first, words, also=also))
@@ -412,10 +430,16 @@ async def operate(
     if base is not None and not base.has(path_text(location.segments)):
         missing = (*defaults(root, base, location.segments), *entry)
     words = build(default=missing) if missing else build()
+    checked = None
+    if root.__rapyer_codec__.has_validators:
+        checked = checked_by_command(root.__rapyer_codec__, location.segments, words)
     # Not `is_versioned`, `told` and `any`: every operation would pay for the calls.
     versioned = route.optimistic or state.version is not None
     asked = commands.with_version(words) if versioned else words
-    if base is not None and Held in map(type, location.segments):
+    if checked is not None and checked.made:
+        reply, words = await _validated(location, build, entry, checked)
+        versioned = False
+    elif base is not None and Held in map(type, location.segments):
         reply = await _told(location, asked, state, route)
     else:
         try:
@@ -433,6 +457,57 @@ async def operate(
         words = done(default=missing) if missing else done()
     follow(root, state, words, known, location.segments)
     return reply
+
+
+async def _validated(
+    location: Location,
+    build: Callable[..., Command],
+    entry: "tuple[Default, ...]",
+    checked: Checked,
+) -> tuple[Reply, Command]:
+    """The reply of a command, and the command, where validators accept what it makes of what they see."""
+    root, key = location.root, location.key
+    route, state = type(root)._rapyer_route(), state_of(root, key)
+    is_held, is_new = Held in map(type, location.segments), False
+    for _ in range(_TRIES):
+        if state.base is None or (() in checked.seen and state.version is None):
+            await renew(root, key, route)
+            is_new = True
+        base = cast("Document", state.base)
+        missing = entry
+        if not base.has(path_text(location.segments)):
+            missing = (*defaults(root, base, location.segments), *entry)
+        words = build(default=missing) if missing else build()
+        try:
+            made = base.fork()
+            made.apply(words)
+            validate(root, made, checked.made)
+        except (EngineError, ValidationError) as error:
+            if not (is_new or is_held):
+                # That is of what was last seen. Others may have made of it what this is right for.
+                await renew(root, key, route)
+                is_new = True
+                continue
+            if isinstance(error, ValidationError):
+                raise
+        held = expected(key, base, location.segments) if is_held else []
+        batch = [*held, *insisting(key, state, checked.seen), commands.with_version(words)]
+        try:
+            answer = cast("list[Reply]", await execute(route, commands.exec_(batch)))[-1]
+        except StaleModelError:
+            if not is_held:
+                await renew(root, key, route)
+                is_new = True
+            elif not await _is_only_changed(location, state, route):
+                raise
+        except PathNotFoundError:
+            await _refuse_other_elements(location, route)
+            raise
+        else:
+            reply, version = told(answer, True)
+            state.advance(version)
+            return reply, words
+    raise StaleModelError(f"{location.path} of {key!r} was changed by others, {_TRIES} times")
 
 
 async def _told(location: Location, words: Command, state: State, route: Route) -> Reply:

@@ -289,8 +289,10 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         """The model under a key, `Model:pk` or the pk alone. Raises `KeyNotFound`."""
         full = full_key(cls, key)
         route = cls._rapyer_route()
-        reply = await execute(route, commands.get(full, withversion=route.optimistic))
-        text, version = told(reply, route.optimistic)
+        # What a model's validators have seen is told by the version.
+        versioned = route.optimistic or cls.__rapyer_codec__.validates
+        reply = await execute(route, commands.get(full, withversion=versioned))
+        text, version = told(reply, versioned)
         if text is None:
             raise KeyNotFound(f"there is no {cls.__name__} under {full!r}")
         return cls._rapyer_from_text(full, text, version)
