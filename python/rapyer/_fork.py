@@ -92,6 +92,9 @@ class Fork:
         self._entry_edits: list[Edit] | None = None
         self._unsaved: dict[str, list[Edit]] | None = None
         self._has_moved = False
+        if self.around is not None:
+            # What was not saved on entry there is found before this block changes anything.
+            self.around.unsaved_on_entry()
         self._state.forks.append(self)
 
     def _ground(self) -> Document | None:
@@ -167,11 +170,11 @@ class Fork:
             # Of the fields that are not touched yet, this is what they were on entry.
             is_entry = not self.operations and not self._has_moved and self._entry is not None
             self._unsaved = {}
-            for part in self._before() if is_entry else self.unsaved():
+            for part in self.unsaved_on_entry() if is_entry else self.unsaved():
                 self._unsaved.setdefault(str(part.steps[0]) if part.steps else "", []).append(part)
         return self._unsaved.get(name, [])
 
-    def _before(self) -> list[Edit]:
+    def unsaved_on_entry(self) -> list[Edit]:
         """The changes that were not saved on entry; first asked for before anything is changed."""
         if self._entry_edits is None:
             self._entry_edits = [] if self._entry is None else edits(self.root, self._entry, self._text)
@@ -215,7 +218,7 @@ class Fork:
         parts = self.unsaved() if self._entry is not None else []
         if not parts or self._entry is None or self.document is None:
             return []
-        before = set(self._before())
+        before = set(self.unsaved_on_entry())
         document = self.document
         changed = [part for part in parts if part not in before]
         check(self.root, changed)
@@ -247,7 +250,7 @@ class Fork:
         ground = self._ground()
         if ground is None or self.document is None:
             return
-        self._before()
+        self.unsaved_on_entry()
         self.document = _replayed(ground, self.operations)
         self._unsaved, self._has_moved = None, True
 
@@ -277,7 +280,7 @@ class Fork:
         text, ground = self._text, self._ground()
         if self._entry is not None and ground is not None:
             # Not what the model was written as: fields that are not stored stay so.
-            text = rebased(ground, self._before(), self._text).text()
+            text = rebased(ground, self.unsaved_on_entry(), self._text).text()
         try:
             names = _changed_fields(Document(text), codec.text(root))
         except CantSerializeRedisValueError:

@@ -279,6 +279,7 @@ class Transaction:
         fork.insists = fork.insists or if_unchanged
         if fork.document is not None and not fork.is_guess:
             fork.is_saved = fork.is_saved or not (only_existing or if_unchanged)
+            fork.unsaved_on_entry()
             self._save_parts(fork, fork.unsaved())
             return
         root.__rapyer_codec__.check_fields(root)
