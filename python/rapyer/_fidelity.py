@@ -1,5 +1,6 @@
 """Which types JSON brings back as they were, and whether it does so for a value of any other type."""
 
+import marshal
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -29,6 +30,9 @@ _TRANSPARENT: Final = frozenset(
 _OPAQUE: Final = frozenset({"chain", "function-plain", "is-instance", "json-or-python", "lax-or-strict"})
 _LIBRARIES: Final = frozenset({"operator", "pydantic", "pydantic_core", "rapyer"})
 _OURS: Final = frozenset({"rapyer._pickle", "rapyer.types.reference"})
+_PLAIN_CONTAINERS: Final = frozenset({dict, list, tuple})
+# Later versions of the format write equal values in different ways.
+_NO_REFERENCES: Final = 2
 _CLASSES: Final = frozenset(
     {
         *(IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network),
@@ -186,6 +190,8 @@ class Difference(NamedTuple):
 
 def difference(before: Any, after: Any, path: str = "") -> Difference | None:
     """Where a value and what was loaded of its text first differ: in type, or in how they are written."""
+    if type(before) in _PLAIN_CONTAINERS and _is_written_alike(before, after):
+        return None
     kind = _declared(type(before))
     if kind is not _declared(type(after)):
         return Difference(path, before, after)
@@ -193,6 +199,14 @@ def difference(before: Any, after: Any, path: str = "") -> Difference | None:
         if (found := difference(one, other, path + step)) is not None:
             return found
     return None if _is_same(kind, before, after) else Difference(path, before, after)
+
+
+def _is_written_alike(before: Any, after: Any) -> bool:
+    """Whether both are the same of Python's own types: quickly, and not so of anything else."""
+    try:
+        return marshal.dumps(before, _NO_REFERENCES) == marshal.dumps(after, _NO_REFERENCES)
+    except ValueError:
+        return False
 
 
 def _declared(kind: type) -> type:
