@@ -1,10 +1,11 @@
 """How a model is saved: only its edits, where the document is there; the whole, where it is not."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final, cast
 
 from rapyer import _commands as commands
-from rapyer._binding import Location, Root
+from rapyer._binding import ByKey, Held, Location, Root, path_text
 from rapyer._connection import execute
 from rapyer._native import CommandError as EngineError
 from rapyer._native import Document
@@ -104,38 +105,44 @@ async def save_place(location: Location, text: bytes, value: Any) -> None:
         transaction.changes(location)
         transaction.record(location, commands.edit(key))
         return
+    # The element has to be there, also where nothing of it changed.
+    keyed = [path_text(steps[:at]) for at, step in enumerate(steps, 1) if isinstance(step, ByKey)]
     for _ in range(_TRIES):
         base, whole = state_of(root, key).base, root.__rapyer_codec__.text(root)
         found = [] if base is None else edits(root, base, whole)
+        if keyed and base is not None and not base.has(keyed[-1]):
+            raise StaleModelError(f"{key!r} has no {keyed[-1]} any more, and what was in it cannot be saved")
         if (
             base is None
-            or not all(isinstance(step, str) for step in steps)
+            or Held in map(type, steps)
             or any(is_within(steps, part.steps) and steps != part.steps for part in found)
         ):
-            # An element of a list, or in what is not saved: the value stands for its changes.
+            # An element without a key, or in what is not saved: the value stands for its changes.
             held = None if base is None else base.get(location.path)
             words = text if held is None else over(root, steps, held, text)
             await operate(location, partial(commands.set_, key, location.path, words), known={words: value})
             return
-        if await _send(root, key, [part for part in found if is_within(part.steps, steps)], whole):
+        inside = [part for part in found if is_within(part.steps, steps)]
+        if await _send(root, key, inside, whole, [commands.expect(key, path) for path in keyed]):
             return
     raise _changing(key)
 
 
-async def _send(root: Root, key: RapyerKey, parts: list[Edit], text: bytes) -> bool:
+async def _send(
+    root: Root, key: RapyerKey, parts: list[Edit], text: bytes, conditions: Sequence[Command] = ()
+) -> bool:
     """Whether edits were made on the server; the model follows others who changed what they are in."""
     check(root, parts)
     route, state, codec = type(root)._rapyer_route(), state_of(root, key), root.__rapyer_codec__
     versioned = route.optimistic or state.version is not None
     words = commands.edit(key, *(part.words for part in parts), withversion=versioned)
-    conditions: list[Command] = []
     if codec.has_validators:
         checked = checked_by_parts(codec, parts)
         if () in checked.seen and state.version is None:
             await renew(root, key, route)
             return False
         validate(root, rebased(cast("Document", state.base), parts, text), checked.made)
-        conditions = expected(key, state, checked.seen)
+        conditions = [*conditions, *expected(key, state, checked.seen)]
     try:
         if conditions:
             batch = commands.exec_([*conditions, words])

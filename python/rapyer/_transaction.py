@@ -36,7 +36,7 @@ from rapyer._state import (
     told,
 )
 from rapyer._transport import Reply
-from rapyer._validation import Checked, checked_by_command, renew, validate
+from rapyer._validation import Checked, checked_by_command, puts, renew, validate
 from rapyer._validation import expected as insisting
 from rapyer._words import Command, Default
 from rapyer.errors import (
@@ -518,7 +518,8 @@ async def _told(location: Location, words: Command, state: State, route: Route) 
         try:
             replies = await execute(route, commands.exec_([*told, words]))
         except StaleModelError:
-            if not await _is_only_changed(location, state, route):
+            # What is put there as a whole would undo what others changed in it.
+            if puts(words) or not await _is_only_changed(location, state, route):
                 raise
         else:
             return cast("list[Reply]", replies)[-1]

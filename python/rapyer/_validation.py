@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from rapyer._state import Edit
     from rapyer.fields import RapyerKey
 
-__all__ = ["Checked", "checked_by", "checked_by_command", "checked_by_parts", "expected", "renew", "validate"]
+__all__ = [
+    "Checked",
+    "checked_by",
+    "checked_by_command",
+    "checked_by_parts",
+    "expected",
+    "puts",
+    "renew",
+    "validate",
+]
 
 # The command that puts a whole value at a place.
 _PUTS: Final = commands.set_("", "", b"")[0]
@@ -39,6 +48,11 @@ def checked_by(codec: Codec, steps: _Steps) -> _Steps | None:
     return steps if codec.validates else None
 
 
+def puts(words: Command) -> bool:
+    """Whether a command puts a whole value at its place, whatever was there."""
+    return words[0] == _PUTS
+
+
 class Checked(NamedTuple):
     """Places with validators that are going to be changed."""
 
@@ -51,7 +65,7 @@ class Checked(NamedTuple):
 def checked_by_command(codec: Codec, steps: _Steps, words: Command) -> Checked:
     """The places that a command on a place changes something in."""
     made, seen = checked_by(codec, steps), checked_by(codec, steps)
-    if words[0] == _PUTS:
+    if puts(words):
         # Nothing of what was there stays.
         seen = checked_by(codec, steps[:-1])
     return Checked(_some(made), _some(seen))

@@ -116,10 +116,34 @@ async def test_a_nested_save_writes_to_its_element(order: Any) -> None:
     assert (found["c"].note, found["new"].note, found["b"].note) == ("mine", "", "")
 
 
+async def test_elements_with_keys_stay_the_same_objects(order: Any) -> None:
+    b, c = order.items[1], order.items[2]
+    await order.aload()
+    assert [item.sku for item in order.items] == ["new", "b", "c"]
+    assert (order.items[1] is b, order.items[2] is c) == (True, True)
+    await c.qty.aincrease()
+    assert order.items[2].qty == 3
+
+
+async def test_saves_of_one_element_with_a_key_meet_each_other(on_host: Host) -> None:
+    mine: Any = await Order(items=items("a", "b")).asave()
+    theirs: Any = await Order.aget(mine.key)
+    await theirs.items.apop(0)
+    theirs.items[0].note, theirs.items[0].batches[0].left = "theirs", 4
+    await theirs.items[0].asave()
+    mine.items[0].note = "unsaved"
+    mine.items[1].qty, mine.items[1].batches[1].left = 7, 5
+    await mine.items[1].asave()
+    found = (await stored(mine))["b"]
+    assert (found.qty, found.note) == (7, "theirs")
+    assert found.batches == [Batch(lot=1, left=4), Batch(lot=2, left=5)]
+    assert mine.items[0].note == "unsaved"
+
+
 async def test_an_element_that_is_gone_or_twice_there_is_not_told(order: Any, on_host: Host) -> None:
     a, b = order.items[0], order.items[1]
     before = await on_host.state(order.key)
-    for operation in (a.qty.aincrease, a.asave, lambda: a.tags.aappend("x"), lambda: a.aupdate(note="x")):
+    for operation in (a.qty.aincrease, lambda: a.tags.aappend("x"), lambda: a.aupdate(note="x"), a.asave):
         with pytest.raises(StaleModelError):
             await operation()
     assert await on_host.state(order.key) == before
@@ -402,6 +426,15 @@ async def test_operations_on_one_counter_in_an_element_all_happen(on_host: Host)
     assert [line.qty for line in (await Cart.aget(second.key)).lines] == [0, 8]
     assert (found.numbers, sorted(found.grid[1]), found.grid[0]) == ([1, 10], list(range(8)), [])
     assert len(found.lines[0].tags) == 8
+
+
+async def test_a_save_of_an_element_without_a_key_undoes_nothing(on_host: Host, cart: Any) -> None:
+    await on_host.call("MODEL.SET", cart.key, "$.lines[1].tags", '["theirs"]')
+    cart.lines[1].qty = 7
+    with pytest.raises(StaleModelError):
+        await cart.lines[1].asave()
+    found: Any = await Cart.aget(cart.key)
+    assert (found.lines[1].qty, found.lines[1].tags) == (2, ["theirs"])
 
 
 async def test_twins_are_told_by_the_whole_of_them(on_host: Host) -> None:

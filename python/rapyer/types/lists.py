@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeVar, cast,
 from typing_extensions import Self
 
 from rapyer import _commands as commands
-from rapyer._binding import ByKey, Held, Holder, Location, Place, bind, binds, is_place
+from rapyer._binding import ByKey, Held, Holder, Location, Place, bind, binds, is_place, merged
 from rapyer._codec import Codec
 from rapyer._elements import key_of, told_apart
 from rapyer._native import CommandError
@@ -373,10 +373,20 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
                 return None
         return step
 
+    def _same_elements(self, new: list[Any]) -> list[Any]:
+        """New elements as the objects that those of the same keys are here."""
+        if self._rapyer_place is None or (codec := self._codec().item).key_field is None:
+            return new
+        keys = [key_of(codec, item) for item in new]
+        if not told_apart(keys):
+            return new
+        held = {key_of(codec, item): item for item in super().__iter__()}
+        return [merged(held.get(key), item) for key, item in zip(keys, new, strict=True)]
+
     def _rapyer_follow(self, new: Any) -> bool:
         if not isinstance(new, list):
             return False
-        super().__setitem__(slice(None), new)
+        super().__setitem__(slice(None), self._same_elements(new))
         self._rapyer_moved = False
         return True
 
