@@ -6,13 +6,14 @@ from typing import Any, Final, cast
 
 from rapyer import _commands as commands
 from rapyer._binding import ByKey, Held, Location, Root, path_text
-from rapyer._connection import execute
+from rapyer._connection import Route, execute
 from rapyer._native import CommandError as EngineError
 from rapyer._native import Document
 from rapyer._state import (
     Edit,
-    apply,
+    State,
     check,
+    edit_words,
     edits,
     is_within,
     over,
@@ -39,12 +40,15 @@ __all__ = ["save", "save_place"]
 _TRIES: Final = 16
 
 
-async def save(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool, if_unchanged: bool) -> None:
+async def save(
+    root: Root, key: RapyerKey, route: Route, text: bytes, *, only_existing: bool, if_unchanged: bool
+) -> None:
     """Sends what was changed here since the document was loaded or saved.
 
     Args:
         root: the model.
         key: its key.
+        route: where its class is stored.
         text: what is stored of it.
         only_existing: do not make a document that is gone again.
         if_unchanged: insist on the document that was last seen.
@@ -53,13 +57,14 @@ async def save(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool, 
         KeyNotFound: it is gone, and only an existing one was to be saved.
         StaleModelError: others went on deleting, making and changing it; or did once, and `if_unchanged`.
     """
-    route, state = type(root)._rapyer_route(), state_of(root, key)
+    state = state_of(root, key)
     if if_unchanged:
-        await _save_unchanged(root, key, text, only_existing=only_existing)
+        await _save_unchanged(root, key, route, state, text, only_existing=only_existing)
         return
     for _ in range(_TRIES):
         versioned = route.optimistic or state.version is not None
-        if state.base is None:
+        base = state.base
+        if base is None:
             root.__rapyer_codec__.check_fields(root)
             _validate_whole(root, text)
             words = commands.save(key, text, xx=only_existing, withversion=versioned, expect_policy=True)
@@ -68,19 +73,19 @@ async def save(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool, 
                 raise _gone(key)
             state.know(key, text, version)
             return
-        parts = edits(root, state.base, text)
+        parts = edits(root, base, text)
         try:
-            if await _send(root, key, parts, text):
+            if await _send(root, route, state, parts, text):
                 return
         except KeyNotFound:
             if only_existing:
                 raise _gone(key) from None
-            whole = rebased(state.base, parts, text).text()
+            whole = rebased(base, parts, text).text()
             words = commands.create(key, whole, nx=True, withversion=versioned, expect_policy=True)
             done, version = told(await execute(route, words), versioned)
             if done is not None:
                 state.know(key, whole, version)
-                settled(root, parts)
+                settled(root, cast("Document", state.base), parts)
                 return
         text = root.__rapyer_codec__.text(root)
     raise _changing(key)
@@ -123,19 +128,25 @@ async def save_place(location: Location, text: bytes, value: Any) -> None:
             await operate(location, partial(commands.set_, key, location.path, words), known={words: value})
             return
         inside = [part for part in found if is_within(part.steps, steps)]
-        if await _send(root, key, inside, whole, [commands.expect(key, path) for path in keyed]):
+        route, expected_there = type(root)._rapyer_route(), [commands.expect(key, path) for path in keyed]
+        if await _send(root, route, state_of(root, key), inside, whole, expected_there):
             return
     raise _changing(key)
 
 
 async def _send(
-    root: Root, key: RapyerKey, parts: list[Edit], text: bytes, conditions: Sequence[Command] = ()
+    root: Root,
+    route: Route,
+    state: State,
+    parts: list[Edit],
+    text: bytes,
+    conditions: Sequence[Command] = (),
 ) -> bool:
     """Whether edits were made on the server; the model follows others who changed what they are in."""
     check(root, parts)
-    route, state, codec = type(root)._rapyer_route(), state_of(root, key), root.__rapyer_codec__
+    key, codec = cast("RapyerKey", state.key), root.__rapyer_codec__
     versioned = route.optimistic or state.version is not None
-    words = commands.edit(key, *(part.words for part in parts), withversion=versioned)
+    words = commands.edit(key, *[part.words for part in parts], withversion=versioned)
     if codec.has_validators:
         checked = checked_by_parts(codec, parts)
         if () in checked.seen and state.version is None:
@@ -157,7 +168,7 @@ async def _send(
         return False
     if parts and versioned:
         state.advance(told(reply, versioned)[1])
-    _follow_edits(root, key, parts, text)
+    _follow_edits(root, state, words, parts, text)
     return True
 
 
@@ -166,8 +177,9 @@ def _validate_whole(root: Root, text: bytes) -> None:
         validate(root, Document(text), ((),))
 
 
-async def _save_unchanged(root: Root, key: RapyerKey, text: bytes, *, only_existing: bool) -> None:
-    route, state = type(root)._rapyer_route(), state_of(root, key)
+async def _save_unchanged(
+    root: Root, key: RapyerKey, route: Route, state: State, text: bytes, *, only_existing: bool
+) -> None:
     base = state.base
     if base is None:
         # What was never seen is not to be there.
@@ -198,20 +210,23 @@ async def _save_unchanged(root: Root, key: RapyerKey, text: bytes, *, only_exist
     except KeyNotFound:
         raise StaleModelError(f"{key!r} is gone, and was to be as it was last seen") from None
     _, state.version = told(reply, True)
-    _follow_edits(root, key, parts, text)
+    _follow_edits(root, state, words, parts, text)
 
 
-def _follow_edits(root: Root, key: RapyerKey, parts: list[Edit], text: bytes) -> None:
+def _follow_edits(root: Root, state: State, words: Command, parts: list[Edit], text: bytes) -> None:
     """The server made these edits; so does the base."""
-    state = state_of(root, key)
-    if state.base is None:
+    base = state.base
+    if base is None:
         # Deleted meanwhile.
         return
     try:
-        apply(state.base, parts)
+        # That it was to be at a version was the server's to decide.
+        base.apply(words if state.version is None else edit_words(parts))
     except EngineError:
-        state.know(key, rebased(state.base, parts, text), state.version)
-    settled(root, parts)
+        base = rebased(base, parts, text)
+        state.know(cast("RapyerKey", state.key), base, state.version)
+    if parts:
+        settled(root, base, parts)
 
 
 def _changing(key: str) -> StaleModelError:

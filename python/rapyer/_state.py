@@ -37,6 +37,7 @@ __all__ = [
     "check",
     "codec_at",
     "defaults",
+    "edit_words",
     "edits",
     "edits_over",
     "follow",
@@ -186,7 +187,8 @@ def edits(root: Root, base: Document, text: bytes) -> list[Edit]:
         if steps and steps[0] in failed:
             # What is stored there is not valid, and stays as it is until the field is assigned.
             continue
-        if whole and any(steps[:depth] in whole for depth in range(len(steps) + 1)):
+        # Below the fields, what is around one may be sent already.
+        if len(steps) > 1 and whole and any(steps[:depth] in whole for depth in range(1, len(steps))):
             continue
         if before is None and _is_untouched_default(root, codec, steps, after):
             # A document of an older release, which others may have given a value there meanwhile.
@@ -404,13 +406,12 @@ def is_within(steps: _Steps, place: _Steps) -> bool:
     return steps[: len(place)] == place
 
 
-def settled(root: Root, parts: Iterable[Edit]) -> None:
-    """Edits were made on the server: elements and entries here are where they are there."""
-    base = state_of(root).base
-    if base is None:
-        return
+def settled(root: Root, base: Document, parts: Iterable[Edit]) -> None:
+    """Edits led to this document on the server: elements and entries here are where they are there."""
     keep_order(root, base, parts)
     for part in parts:
+        if part.words[0] != "SET" or part.words[2][:1] != b"[":
+            continue
         place = _at(root, root.__rapyer_codec__, part.steps)
         if place is not None and getattr(place.holder, "_rapyer_moved", False):
             held = base.get(path_text(part.steps)) or b"null"
@@ -419,7 +420,9 @@ def settled(root: Root, parts: Iterable[Edit]) -> None:
 
 def keep_order(root: Root, document: Document, parts: Iterable[Edit]) -> None:
     """Has the entries of dicts that were edited follow each other here as in the document."""
-    for steps in {part.steps[:-1] for part in parts if part.words[0] == "SET" and part.steps}:
+    # What is around a field is a model, whose members have the order of its class.
+    edited = [part for part in parts if len(part.steps) > 1 and part.words[0] == "SET"]
+    for steps in dict.fromkeys(part.steps[:-1] for part in edited) if edited else ():
         place = _at(root, root.__rapyer_codec__, steps)
         if place is None or not isinstance(place.holder, dict) or not place.codec.keeps_order:
             continue
@@ -431,9 +434,14 @@ def keep_order(root: Root, document: Document, parts: Iterable[Edit]) -> None:
             dict.update(place.holder, ordered)
 
 
+def edit_words(parts: Iterable[Edit]) -> "Command":
+    """The command that makes edits, on a document whatever its key is."""
+    return commands.edit("", *[part.words for part in parts])
+
+
 def apply(document: Document, parts: Iterable[Edit]) -> None:
     """Makes edits on a document. Raises `CommandError` where one of them has no place there."""
-    document.apply(commands.edit("", *(part.words for part in parts)))
+    document.apply(edit_words(parts))
 
 
 def rebased(base: Document, parts: list[Edit], text: bytes) -> Document:
@@ -539,7 +547,7 @@ def learn(root: Root, steps: _Steps, text: bytes, value: Any) -> None:
         # What is around it may have come to be after this model was loaded.
         with suppress(CommandError):
             state.base.apply(commands.set_("", path_text(steps), text))
-    _take_over(root, [cast("Change", ("put", steps, text))], {text: value})
+    _take_over(root, state, [cast("Change", ("put", steps, text))], {text: value})
 
 
 def follow(
@@ -559,12 +567,16 @@ def follow(
         # Others have changed what this model has not seen since. What it knows stays, until it loads.
         _log.debug("%s was applied to %r, not to what is known of it here: %s", words[0], root.key, error)
         return
-    _take_over(root, named(changes, segments) if ByKey in map(type, segments) else changes, known)
+    _take_over(root, state, named(changes, segments) if ByKey in map(type, segments) else changes, known)
 
 
-def _take_over(root: Root, changes: "Iterable[Change]", known: "Mapping[bytes, Any] | None") -> None:
+def _take_over(
+    root: Root, state: State, changes: "Iterable[Change]", known: "Mapping[bytes, Any] | None"
+) -> None:
     """Takes over changes of the base: through the blocks, where they have recorded something of a field."""
-    state = state_of(root)
+    if not state.forks:
+        take_over(root, changes, known)
+        return
     recorded = {name for fork in state.forks for name in fork.recorded}
     if not recorded:
         for fork in state.forks:

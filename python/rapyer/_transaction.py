@@ -89,8 +89,10 @@ def taking_part(root: Root) -> "Transaction | None":
     Raises `ConcurrentTransactionError` in a task that was started in a block which the model takes part in:
     its work could not be taken back with the block.
     """
-    found, mine = _open.get(), current()
-    if found is not mine and found is not None and found.holds(root):
+    if (found := _open.get()) is None:
+        return None
+    mine = current()
+    if found is not mine and found.holds(root):
         raise ConcurrentTransactionError(
             f"{root.key!r} takes part in the block that this task was started in: operate on it in the "
             "block's own task, or load it again here"

@@ -208,10 +208,10 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             insists = transaction.enlist(self).route.optimistic if if_unchanged is None else if_unchanged
             transaction.save(self, codec.text(self), only_existing=only_existing, if_unchanged=insists)
         else:
-            insists = type(self)._rapyer_route().optimistic if if_unchanged is None else if_unchanged
-            await save(
-                self, location.key, codec.text(self), only_existing=only_existing, if_unchanged=insists
-            )
+            route = self._rapyer_route()
+            insists = route.optimistic if if_unchanged is None else if_unchanged
+            text = codec.text(self)
+            await save(self, location.key, route, text, only_existing=only_existing, if_unchanged=insists)
         return self
 
     @classmethod

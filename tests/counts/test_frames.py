@@ -36,7 +36,7 @@ async def load(counted: Counted) -> None:
 
 
 async def save(counted: Counted) -> None:
-    counted.name += "x"
+    counted.name = "other " + counted.name[-9:]
     await counted.asave()
 
 
