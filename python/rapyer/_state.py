@@ -269,6 +269,11 @@ def _part(codec: Codec, steps: _Steps, before: bytes | None, after: bytes | None
         return [Edit(steps, ("UNSET", path))] if kept else []
     if before is None:
         return [Edit(steps, ("SET", path, after))]
+    if before[:1] == after[:1] == b"[" and not codec.holds_set:
+        # Ahead of comparing the values of all elements: most of them have the same texts.
+        keys = keys_of(codec.item, before)
+        if keys is not None and keys == keys_of(codec.item, after):
+            return _edits_by_key(whole, steps, keys, before, after)
     if codec.same(before, after):
         # Others write the same value in their way.
         return []
@@ -277,9 +282,6 @@ def _part(codec: Codec, steps: _Steps, before: bytes | None, after: bytes | None
     if before[:1] == after[:1] == b"[":
         if codec.holds_set:
             return _set_edits(steps, path, before, after)
-        keys = keys_of(codec.item, before)
-        if keys is not None and keys == keys_of(codec.item, after):
-            return _edits_by_key(whole, steps, keys, before, after)
         after = _over(codec, before, after)
     return [Edit(steps, ("SET", path, after))]
 
@@ -318,7 +320,7 @@ def _edits_by_key(
     name = cast("str", element.key_field)
     found: list[Edit] = []
     for key, old, new in zip(keys, elements(before), elements(after), strict=True):
-        if not element.same(old, new):
+        if old != new and not element.same(old, new):
             for inner, held, wanted in Document(old).diff(new):
                 found += _part(codec, (*steps, ByKey(name, key), *inner), held, wanted)
     return found
