@@ -36,7 +36,7 @@ class Account(AtomicRedisModel):
     password: str = Field(default="unset", exclude=True)
     scratch: list[int] = Field(default_factory=lambda: [7], exclude=True)
     card: Card = Field(default_factory=Card)
-    cards: RedisList[Card] = Field(default_factory=RedisList)
+    cards: RedisList[Card] = Field(default_factory=RedisList[Card])
     tags: RedisSet[str] = Field(default_factory=RedisSet, exclude=True)
     queue: RedisPriorityQueue[str] = Field(default_factory=RedisPriorityQueue, exclude=True)
 
@@ -149,7 +149,7 @@ async def test_an_excluded_key_comes_from_the_key(on_host: Host) -> None:
 
         @model_validator(mode="after")
         def look(self) -> User:
-            self.__dict__["seen"] = f"user {self.id}"
+            vars(self)["seen"] = f"user {self.id}"
             return self
 
     user = await User(id=5, name="ada").asave()
