@@ -46,6 +46,7 @@ refused: `NOKEY` of readers where there is no document, `STALE` of writers whose
 `CONSTRAINT`: numbers to `GE`, `GT`, `LE`, `LT` a number or to a `MULTIPLE` of one (exactly for integers, to a
 part in 10⁹ for others, as pydantic does), arrays, objects and strings to `MINLEN` and `MAXLEN`: items,
 characters, or with `BASE64` bytes. What changes nothing is not refused. It costs no more than the command.
+`MODEL.EXPECT` holds what is there, so that a batch can hold what any of its operations made.
 
 `AS` says by what elements are the same. Without it they are by their values: numbers as numbers, strings by
 their characters. `AS NUMBER` takes strings that are the text of a decimal for that number, exactly, so that

@@ -10,6 +10,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import is_dataclass
 from decimal import Decimal
 from functools import cached_property, partial
@@ -32,7 +33,7 @@ from rapyer._fidelity import difference, is_faithful, needs_siblings, plain_clas
 from rapyer._pickle import pickled
 from rapyer._readable import readable_member, readable_name, readable_plain
 from rapyer._words import Bound
-from rapyer.errors import CantSerializeRedisValueError
+from rapyer.errors import CantSerializeRedisValueError, ConstraintError
 
 __all__ = ["SAFE_LOAD", "Codec", "field_validator", "key_field", "plain_class"]
 
@@ -126,6 +127,22 @@ _REMEDIES: Final = (
     "as a pickle: Annotated[..., Pickle()]"
 )
 _MOST_SHOWN: Final = 100
+_SIZED_IN_PLACE: Final = {"list", "dict", "set"}
+_SIZES: Final = ("min_length", "max_length")
+# What pydantic's errors about bounds are called.
+_BROKEN: Final = {
+    "bytes_too_long",
+    "bytes_too_short",
+    "greater_than",
+    "greater_than_equal",
+    "less_than",
+    "less_than_equal",
+    "multiple_of",
+    "string_too_long",
+    "string_too_short",
+    "too_long",
+    "too_short",
+}
 _INFINITIES: Final = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
@@ -206,6 +223,8 @@ class Codec:
             self.check_fields(value)
         elif not self.is_faithful:
             self._compare(value, self._loaded(text))
+        elif self.is_unchecked:
+            self._check_bounds(text)
         return text
 
     def text(self, value: object) -> bytes:
@@ -234,19 +253,25 @@ class Codec:
         return is_faithful(self._schema, self._definitions)
 
     def check_fields(self, model: Any, names: Iterable[str] | None = None) -> None:
-        """Raises where a field of a model, any or one of `names`, would come back as another value."""
+        """Raises where a field of a model, any or one of `names`, would come back as another value, or not.
+
+        What loads as what it is, whatever happened to it, is not tried.
+        """
         fields = model.__dict__
         if not self.required <= fields.keys():
             raise CantSerializeRedisValueError(
                 f"cannot store this {self._name}: {_missing(self.required, fields)}"
             )
-        if self.is_faithful:
+        if self.is_safe:
             return
         held = {**fields, **(model.__pydantic_extra__ or {})}
         whole: dict[str, Any] | None = None
         for name in held if names is None else held.keys() & names:
             codec, value = self.field(name), held[name]
-            if codec.is_faithful or name in self.excluded:
+            if codec.is_safe or name in self.excluded:
+                continue
+            if codec.is_faithful:
+                codec._check_bounds(codec.text(value))
                 continue
             if not codec._needs_siblings:
                 codec._compare(value, codec._loaded(codec.text(value)))
@@ -255,6 +280,35 @@ class Codec:
                 loaded = self._loaded(self.text(model), codec._name)
                 whole = {**loaded.__dict__, **(loaded.__pydantic_extra__ or {})}
             codec._compare(value, whole.get(name))
+
+    @cached_property
+    def is_safe(self) -> bool:
+        """Whether every value loads as what it is, whatever has changed in place."""
+        return self.is_faithful and not self.is_unchecked
+
+    @cached_property
+    def is_unchecked(self) -> bool:
+        """Whether a value can break bounds in place: what comes in is validated, not how much there is."""
+        return any(
+            schema["type"] in _SIZED_IN_PLACE and not schema.keys().isdisjoint(_SIZES)
+            for schema in _schemas(self._schema, dict(self._definitions))
+        )
+
+    def _check_bounds(self, text: bytes) -> None:
+        with suppress(ValidationError):
+            self._load_within_bounds(text)
+
+    def _load_within_bounds(self, text: bytes, name: str | None = None) -> Any:
+        """The value of a text, which another error than `ConstraintError` may say is none."""
+        try:
+            return self.load(text)
+        except ValidationError as error:
+            if broken := _broken_bounds(error):
+                reasons = "; ".join(
+                    f"{name or self._name}{path}: {reason}" for path, reason in broken.items()
+                )
+                raise ConstraintError(f"cannot store what would not load again: {reasons}") from error
+            raise
 
     @cached_property
     def _is_model(self) -> bool:
@@ -271,7 +325,9 @@ class Codec:
 
     def _loaded(self, text: bytes, name: str | None = None) -> Any:
         try:
-            return self.load(text)
+            return self._load_within_bounds(text, name)
+        except ConstraintError:
+            raise
         except Exception as error:
             # A validator of the user's may raise anything.
             raise CantSerializeRedisValueError(
@@ -580,6 +636,17 @@ class Codec:
             yield schema
 
 
+def _broken_bounds(error: ValidationError) -> dict[str, str]:
+    """Where which bounds are broken; nothing where anything else is wrong as well."""
+    found = error.errors(include_url=False, include_context=False)
+    if not {one["type"] for one in found} <= _BROKEN:
+        return {}
+    return {
+        "".join(f".{step}" for step in one["loc"]): f"{one['msg']}, not {_shown(one['input'])}"
+        for one in found
+    }
+
+
 def _bound_text(bound: object) -> str | None:
     """A bound as the server takes it; None for what is no number of JSON's."""
     if isinstance(bound, bool) or not isinstance(bound, (int, float, Decimal)) or not math.isfinite(bound):
@@ -751,16 +818,23 @@ def _each_for_storage(schemas: Any, context: _Context) -> Any:
 
 def _kinds(schemas: Any, definitions: dict[str, _Schema]) -> set[str]:
     """The types of these schemas and of all inside them; `definitions` are those not looked into yet."""
+    return {schema["type"] for schema in _schemas(schemas, definitions)}
+
+
+def _schemas(schemas: Any, definitions: dict[str, _Schema]) -> Iterator[_Schema]:
+    """These schemas and all inside them; `definitions` are those not looked into yet."""
     if isinstance(schemas, (list, tuple)):
-        return {kind for schema in schemas for kind in _kinds(schema, definitions)}
-    if not isinstance(schemas, dict):
-        return set()
-    kind = schemas.get("type")
-    if kind == "definition-ref":
-        return _kinds(definitions.pop(schemas["schema_ref"], None), definitions)
-    if not isinstance(kind, str):
-        return _kinds(list(schemas.values()), definitions)
-    return {kind} | _kinds([schemas[name] for name in _SUBSCHEMAS & schemas.keys()], definitions)
+        for schema in schemas:
+            yield from _schemas(schema, definitions)
+    elif isinstance(schemas, dict):
+        kind = schemas.get("type")
+        if kind == "definition-ref":
+            yield from _schemas(definitions.pop(schemas["schema_ref"], None), definitions)
+        elif not isinstance(kind, str):
+            yield from _schemas(list(schemas.values()), definitions)
+        else:
+            yield schemas
+            yield from _schemas([schemas[name] for name in _SUBSCHEMAS & schemas.keys()], definitions)
 
 
 def _has_validators(schemas: Any, definitions: dict[str, _Schema]) -> bool:

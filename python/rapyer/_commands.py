@@ -851,15 +851,18 @@ def expect(
     path: Text,
     json: Word | None = None,
     *,
+    require: Sequence[tuple[Literal["GE", "GT", "LE", "LT", "MULTIPLE", "MINLEN", "MAXLEN"], Word]] = (),
     ifversion: Text | None = None,
     withversion: bool = False,
 ) -> Command:
-    """Fails where the value at a path is not the one that is expected, or without one where there is none; in
-    a batch, so does the batch.
+    """Fails where the value at a path is not the one that is expected, or without one where there is none, or
+    where it does not meet what is required of it; in a batch, so does the batch.
     """
     words: Command = ("MODEL.EXPECT", key, path)
     if json is not None:
         words += (json,)
+    if require:
+        words += (*chain.from_iterable([("REQUIRE", *requirement) for requirement in require]),)
     if ifversion is not None:
         words += ("IFVERSION", ifversion)
     if withversion:

@@ -13,8 +13,11 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
 
+from pydantic import ValidationError
+
 from rapyer import _commands as commands
 from rapyer._binding import Root, Segment, merged, path_text
+from rapyer._codec import Codec
 from rapyer._native import CommandError, Document
 from rapyer._state import (
     Edit,
@@ -30,7 +33,7 @@ from rapyer._state import (
 )
 from rapyer._validation import Checked, checked_by_command, checked_by_parts, expected, validate
 from rapyer._words import Command, described
-from rapyer.errors import CantSerializeRedisValueError, command_error
+from rapyer.errors import CantSerializeRedisValueError, CorruptedModelError, command_error
 from rapyer.fields import RapyerKey
 
 if TYPE_CHECKING:
@@ -127,15 +130,22 @@ class Fork:
         except CommandError as error:
             raise command_error(str(error), described(words)) from None
 
-    def run(self, words: Command) -> tuple[Any, list[Any]]:
-        """Does to the fork what the server is going to do, and records it: the reply and the changes."""
+    def run(self, words: Command, holds: Command | None = None) -> tuple[Any, list[Any]]:
+        """Does to the fork what the server is going to do, and records it: the reply and the changes.
+
+        `holds` is a condition for afterwards: where it is not met, nothing was done.
+        """
         if self.document is None:
             raise command_error("NOKEY there is no such document", described(words))
+        before = self.document if holds is None else self.document.fork()
         try:
             done = self.document.apply(words)
+            if holds is not None:
+                self.document.apply(holds)
         except CommandError as error:
+            self.document = before
             raise command_error(str(error), described(words)) from None
-        self.operations.append(words)
+        self.operations += [words] if holds is None else [words, holds]
         return done
 
     def forget_moved(self, changes: "list[Change]") -> None:
@@ -300,7 +310,12 @@ class Fork:
             elif isinstance(held, _IMMUTABLE) and now.get(path) in (None, before.get(path)):
                 members_of(root, name)[name] = held
             else:
-                loaded = loaded or load(root, codec, text)
+                try:
+                    loaded = loaded or load(root, codec, text)
+                except CorruptedModelError:
+                    # What was unsaved on entry does not load, here or in another field.
+                    members_of(root, name)[name] = _loaded_or_held(codec.member(name), now.get(path), held)
+                    continue
                 # Another release's members are not loaded.
                 if name in members_of(loaded, name):
                     value = members_of(loaded, name)[name]
@@ -335,6 +350,12 @@ _MISSING: Final = object()
 
 def _changed_fields(document: Document, text: bytes) -> "dict[str, None]":
     return dict.fromkeys(str(steps[0]) for steps, _, _ in document.diff(text) if steps)
+
+
+def _loaded_or_held(codec: Codec, text: bytes | None, held: Any) -> Any:
+    with suppress(ValidationError):
+        return held if text is None else merged(held, codec.load(text))
+    return held
 
 
 def _replayed(ground: Document, operations: list[Command]) -> Document:

@@ -54,6 +54,8 @@ async def save(
         if_unchanged: insist on the document that was last seen.
 
     Raises:
+        ConstraintError: a value that changed in place breaks a bound of its field.
+        CantSerializeRedisValueError: one would not be loaded again.
         KeyNotFound: it is gone, and only an existing one was to be saved.
         StaleModelError: others went on deleting, making and changing it; or did once, and `if_unchanged`.
     """

@@ -236,7 +236,7 @@ def _is_untouched_default(root: Root, codec: Codec, steps: _Steps, text: bytes |
 def check(root: Root, parts: Iterable[Edit]) -> None:
     """Raises `CantSerializeRedisValueError` where what a save sends would come back as another value."""
     codec = root.__rapyer_codec__
-    if codec.is_faithful and codec.required <= root.__dict__.keys():
+    if codec.is_safe and codec.required <= root.__dict__.keys():
         return
     names = {str(part.steps[0]) if part.steps else None for part in parts}
     codec.check_fields(root, None if None in names else cast("set[str]", names))

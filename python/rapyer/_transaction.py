@@ -179,11 +179,13 @@ class Transaction:
         words: Command,
         *,
         guard: Callable[[Any], Command | None] | None = None,
+        holds: Command | None = None,
         known: Mapping[bytes, Any] | None = None,
     ) -> Reply:
         """Does an awaited operation to what the model is here, and records it: the reply.
 
-        `guard` makes of the reply what the server has to find there for this one to be right.
+        `guard` makes of the reply what the server has to find there for this one to be right; `holds` is what
+        it has to find afterwards.
         """
         root = location.root
         fork = self.enlist(root, known=True, key=location.key)
@@ -193,7 +195,7 @@ class Transaction:
         if root.__rapyer_codec__.has_validators:
             fork.changes_in(location.segments, words)
         at = len(self._operations)
-        reply, changes = self._run(fork, words)
+        reply, changes = self._run(fork, words, holds)
         expected = None if guard is None else guard(reply)
         if expected is not None:
             self._operations.insert(at, expected)
@@ -202,14 +204,14 @@ class Transaction:
         take_over(root, named(changes, segments) if ByKey in map(type, segments) else changes, known)
         return cast("Reply", reply)
 
-    def record(self, location: Location, words: Command) -> None:
-        """Adds an operation that was done to the value here already, after `changes` said so."""
+    def record(self, location: Location, words: Command, holds: Command | None = None) -> None:
+        """Adds an operation on the value here, which `changes` was asked of; `holds` is for afterwards."""
         fork = self._forks[id(location.root)]
         if not _ELEMENTS.isdisjoint(map(type, location.segments)):
             self._tell(fork, location)
         if location.root.__rapyer_codec__.has_validators:
             fork.changes_in(location.segments, words)
-        self._run(fork, words)
+        self._run(fork, words, holds)
 
     def _tell(self, fork: Fork, location: Location) -> None:
         """Adds what has to be there for an operation to be on the element of a list that it is on here."""
@@ -247,8 +249,11 @@ class Transaction:
         if seen is not None:
             self.expect(location.root, commands.expect(location.key, location.path, seen))
 
-    def put(self, location: Location, text: bytes) -> None:
-        """Records that a value was put at a place; members that this release does not know stay there."""
+    def put(self, location: Location, text: bytes, holds: Command | None = None) -> None:
+        """Records that a value was put at a place; members that this release does not know stay there.
+
+        `holds` has to be there afterwards where there was no value at the place.
+        """
         fork = self.enlist(location.root, known=True)
         document = fork.document
         if text[:1] in (b"{", b"[") and document is not None:
@@ -259,16 +264,18 @@ class Transaction:
                     self._save_parts(fork, parts)
                     return
                 text = over(location.root, location.segments, held, text)
-        self.record(location, commands.set_(location.key, location.path, text))
+        self.record(location, commands.set_(location.key, location.path, text), holds)
 
     def add(self, route: Route, words: Command) -> None:
         """Adds a command on a document."""
         self._join(route)
         self._operations.append(words)
 
-    def _run(self, fork: Fork, words: Command) -> tuple[Any, list[Any]]:
-        done = fork.run(words)
+    def _run(self, fork: Fork, words: Command, holds: Command | None = None) -> tuple[Any, list[Any]]:
+        done = fork.run(words, holds)
         self._operations.append(words)
+        if holds is not None:
+            self._operations.append(holds)
         if fork.told:
             fork.forget_moved(done[1])
         return done
@@ -409,6 +416,7 @@ async def operate(
     *,
     then: Callable[[Any], Callable[..., Command] | None] | None = None,
     guard: Callable[[Any], Command | None] | None = None,
+    holds: Command | None = None,
     known: Mapping[bytes, Any] | None = None,
     start: bytes | None = None,
 ) -> Reply:
@@ -419,6 +427,7 @@ async def operate(
         build: makes the command, given `default=` where the document lacks what the value starts from.
         then: what the reply says was done, made in the same way; without it the same command was.
         guard: what the server has to find for the reply that a block gave to be right.
+        holds: what the server has to find afterwards, else nothing is done.
         known: values of texts in the command, which are not loaded again.
         start: what a member that is missing is taken to be, where it need not be there.
     """
@@ -427,7 +436,7 @@ async def operate(
     transaction = taking_part(root)
     if transaction is not None:
         words = build(default=entry) if entry else build()
-        return transaction.perform(location, words, guard=guard, known=known)
+        return transaction.perform(location, words, guard=guard, holds=holds, known=known)
     route, state = type(root)._rapyer_route(), state_of(root, location.key)
     missing, base = entry, state.base
     if base is not None and not base.has(path_text(location.segments)):
@@ -440,13 +449,16 @@ async def operate(
     versioned = route.optimistic or state.version is not None
     asked = commands.with_version(words) if versioned else words
     if checked is not None and checked.made:
-        reply, words = await _validated(location, build, entry, checked)
+        reply, words = await _validated(location, build, entry, checked, holds)
         versioned = False
     elif base is not None and Held in map(type, location.segments):
-        reply = await _told(location, asked, state, route)
+        reply = await _told(location, [asked] if holds is None else [asked, holds], state, route)
     else:
         try:
-            reply = await execute(route, asked)
+            if holds is None:
+                reply = await execute(route, asked)
+            else:
+                reply, _ = cast("list[Reply]", await execute(route, commands.exec_([asked, holds])))
         except PathNotFoundError:
             await _refuse_other_elements(location, route)
             raise
@@ -467,6 +479,7 @@ async def _validated(
     build: Callable[..., Command],
     entry: "tuple[Default, ...]",
     checked: Checked,
+    holds: Command | None,
 ) -> tuple[Reply, Command]:
     """The reply of a command, and the command, where validators accept what it makes of what they see."""
     root, key = location.root, location.key
@@ -494,9 +507,10 @@ async def _validated(
             if isinstance(error, ValidationError):
                 raise
         held = expected(key, base, location.segments) if is_held else []
-        batch = [*held, *insisting(key, state, checked.seen), commands.with_version(words)]
+        before = [*held, *insisting(key, state, checked.seen)]
+        batch = [*before, commands.with_version(words), *([] if holds is None else [holds])]
         try:
-            answer = cast("list[Reply]", await execute(route, commands.exec_(batch)))[-1]
+            answer = cast("list[Reply]", await execute(route, commands.exec_(batch)))[len(before)]
         except StaleModelError:
             if not is_held:
                 await renew(root, key, route)
@@ -513,18 +527,18 @@ async def _validated(
     raise StaleModelError(f"{location.path} of {key!r} was changed by others, {_TRIES} times")
 
 
-async def _told(location: Location, words: Command, state: State, route: Route) -> Reply:
-    """The reply of a command on an element of a list, where others have not put another one in its place."""
+async def _told(location: Location, batch: list[Command], state: State, route: Route) -> Reply:
+    """The reply of the first of some commands on an element of a list, which others have not replaced."""
     for _ in range(_TRIES):
         told = expected(location.key, cast("Document", state.base), location.segments)
         try:
-            replies = await execute(route, commands.exec_([*told, words]))
+            replies = await execute(route, commands.exec_([*told, *batch]))
         except StaleModelError:
             # What is put there as a whole would undo what others changed in it.
-            if puts(words) or not await _is_only_changed(location, state, route):
+            if puts(batch[0]) or not await _is_only_changed(location, state, route):
                 raise
         else:
-            return cast("list[Reply]", replies)[-1]
+            return cast("list[Reply]", replies)[len(told)]
     raise StaleModelError(f"{location.path} of {location.key!r} was changed by others, {_TRIES} times")
 
 

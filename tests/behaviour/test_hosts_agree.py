@@ -143,6 +143,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
     command("MODEL.POPMIN", key, path),
     command("MODEL.PEEK", key, path, index),
     command("MODEL.EXPECT", key, path, value),
+    command("MODEL.EXPECT", key, path, st.just("REQUIRE"), length_bound, index),
     command("MODEL.SETOP", st.just("1"), key, path, st.sampled_from(["UNION", "DIFF"])),
     command("MODEL.LEN", key, path),
     command("MODEL.TYPE", key, path),

@@ -200,6 +200,27 @@ class TestRequire:
         assert (await host.refused(*words[:3], "2", *words[4:])).startswith("CONSTRAINT ")
         assert await host.call("EXISTS", KEY) == 0
 
+    async def test_what_is_there_is_held_to_them_in_a_batch_after_any_operation(self, host: Host) -> None:
+        await host.call("MODEL.CREATE", KEY, DOCUMENT)
+        before = await host.state(KEY)
+        for path, bound in (("$.list", "2"), ("$.text", "1"), ("$.map", "1")):
+            assert await host.call("MODEL.EXPECT", KEY, path, "REQUIRE", "MAXLEN", bound) == b"OK"
+            assert await host.refused("MODEL.EXPECT", KEY, path, "REQUIRE", "MINLEN", "9") == (
+                f"CONSTRAINT path '{path}' would hold {bound} "
+                f"{'characters' if path == '$.text' else 'items'}, which REQUIRE MINLEN 9 does not allow"
+            )
+        assert await host.call("MODEL.EXPECT", KEY, "$.n", "1", "REQUIRE", "LE", "1") == b"OK"
+        assert (await host.refused("MODEL.EXPECT", KEY, "$.n", "REQUIRE", "GT", "1")).startswith(
+            "CONSTRAINT "
+        )
+        set_, expect = (
+            ("MODEL.SET", KEY, "$.map.x", "1"),
+            ("MODEL.EXPECT", KEY, "$.map", "REQUIRE", "MAXLEN", "1"),
+        )
+        batch = ("MODEL.EXEC", "1", KEY, str(len(set_)), *set_, str(len(expect)), *expect)
+        assert (await host.refused(*batch)).startswith("CONSTRAINT operation 2 (MODEL.EXPECT): path '$.map'")
+        assert await host.state(KEY) == before
+
     async def test_what_changes_nothing_is_not_refused(self, host: Host) -> None:
         await host.call("MODEL.CREATE", KEY, DOCUMENT)
         before = await host.state(KEY)

@@ -1,7 +1,7 @@
 //! Commands that tell about a value: LEN, TYPE, KEYS, CONTAINS, EXPECT.
 
 use super::container::length;
-use super::{AS, Access, Arg, Call, Command, KEY, Keys, Kind, PATH, STRICT, found};
+use super::{AS, Access, Arg, Call, Command, KEY, Keys, Kind, PATH, REQUIRE, STRICT, Terms, found};
 use crate::equality::Equality;
 use crate::host::Effect;
 use crate::json::{self, Kind as Json, Sought};
@@ -167,15 +167,15 @@ fn holds(node: Node<'_>, value: &[u8], path: &Path, equality: Equality) -> Resul
 pub(super) static EXPECT: Command = Command {
     name: "EXPECT",
     subcommand: None,
-    summary: "Fails where the value at a path is not the one that is expected, or without one where there is none; in \
-              a batch, so does the batch.",
+    summary: "Fails where the value at a path is not the one that is expected, or without one where there is none, or \
+              where it does not meet what is required of it; in a batch, so does the batch.",
     access: Access::Read,
     tells: true,
     // A condition, not a use of the document.
     groups: Groups::empty(),
     special: None,
     keys: Keys::First,
-    args: &[KEY, PATH, Arg::new("json", Kind::Json).optional()],
+    args: &[KEY, PATH, Arg::new("json", Kind::Json).optional(), REQUIRE],
     norefresh: false,
     creates: false,
     ifversion: true,
@@ -188,6 +188,7 @@ fn expect(call: &mut Call<'_>) -> Result<(), Error> {
     let path = call.args.path()?;
     let value = call.args.optional_json(&EXPECT, 0)?;
     call.end()?;
+    let Terms { requirements, .. } = call.terms();
     let expected = call.expects_version;
     let document = call.host.read_below(key)?.ok_or(Error::NoKey)?;
     if let Some(expected) = expected {
@@ -197,6 +198,7 @@ fn expect(call: &mut Call<'_>) -> Result<(), Error> {
     if value.is_some_and(|value| !found.is(&Sought::new(&value))) {
         return Err(Error::changed(&path));
     }
+    requirements.check(&path, found)?;
     call.reply.ok();
     Ok(())
 }

@@ -131,10 +131,14 @@ impl<'a> Requirements<'a> {
 
     /// Refuses a text that the value at a path would be.
     pub(super) fn check_text(&self, path: &Path, text: &[u8]) -> Result<(), Error> {
-        if is_number(text) {
-            self.check_number(path, text)
-        } else {
-            self.check_length(path, Node::Text(text), |length| length)
+        self.check(path, Node::Text(text))
+    }
+
+    /// Refuses a value at a path.
+    pub(super) fn check(&self, path: &Path, node: Node<'_>) -> Result<(), Error> {
+        match node {
+            Node::Text(text) if is_number(text) => self.check_number(path, text),
+            _ => self.check_length(path, node, |length| length),
         }
     }
 }

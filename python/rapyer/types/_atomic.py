@@ -17,7 +17,7 @@ from rapyer._transaction import Transaction, current, operate, read
 from rapyer._words import Command
 from rapyer.actions import ActionGroup, acts
 from rapyer.config import RedisConfig
-from rapyer.errors import CorruptedModelError
+from rapyer.errors import CorruptedModelError, RapyerError
 from rapyer.fields import RapyerKey
 
 __all__ = ["Atomic", "Container", "Operation", "Pending", "record_assignment", "taken"]
@@ -48,6 +48,10 @@ class Atomic:
         if place is None:
             raise unbound(self)
         return place
+
+    if TYPE_CHECKING:
+
+        def _rapyer_follow(self, new: Any) -> bool: ...
 
     def _locate(self) -> Location:
         holder, key = self._place()
@@ -80,10 +84,16 @@ class Atomic:
         if transaction is None:
             change()
             return
-        location = self._locate()
+        location, codec = self._locate(), self._codec()
         transaction.expect_seen(location)
+        before = codec.text(self)
         change()
-        transaction.put(location, self._codec().dump(self))
+        try:
+            text = codec.dump(self)
+        except RapyerError:
+            self._rapyer_follow(codec.load(before))
+            raise
+        transaction.put(location, text)
 
     @property
     def key(self) -> RapyerKey:
@@ -179,23 +189,24 @@ def record_assignment(
     text: bytes,
     codec: Codec,
     is_from_here: Callable[[Any], bool],
+    holds: Command | None = None,
 ) -> None:
     """Records that a value was assigned to a place: what an in-place operator did, or the value itself.
 
-    `text` is what is stored of it, by its codec. Operations work on numbers, strings and moments as JSON has
-    them: where a type stores its values in another way, or validation made another value of this one, all of
-    it is sent.
+    `text` is what is stored of it, by its codec; `holds` is what has to be there afterwards. Operations work
+    on numbers, strings and moments as JSON has them: where a type stores its values in another way, or
+    validation made another value of this one, all of it is sent.
     """
     key, path = location.key, path_text(location.segments)
     pending = cast("Pending | None", getattr(given, "_rapyer_pending", None))
     if pending is None or not is_from_here(pending.base):
-        transaction.put(location, text)
+        transaction.put(location, text, holds)
     elif pending.operations is None or cast("Any", given)._json() != text:
         transaction.expect_seen(location)
-        transaction.put(location, text)
+        transaction.put(location, text, holds)
     else:
         for operation in pending.operations:
-            transaction.record(location, operation(key, path, require=codec.bounds))
+            transaction.record(location, operation(key, path, require=codec.bounds), holds)
 
 
 def taken(codec: Codec, text: bytes, location: Location) -> Any:

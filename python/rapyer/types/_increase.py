@@ -11,6 +11,7 @@ from rapyer._binding import Location, Root, path_text
 from rapyer._codec import Codec
 from rapyer._connection import execute
 from rapyer._transaction import current, operate
+from rapyer._words import Command
 from rapyer.errors import UnsupportedArgumentTypeError, UnsupportedArgumentValueError
 
 __all__ = ["increase_document", "increased", "number_text"]
@@ -55,10 +56,11 @@ async def increased(
     maximum: _Number | None,
     *,
     creates: bool = False,
+    holds: Command | None = None,
 ) -> _Number | None:
     """Adds to a number on the server: what it is then, None where it would leave its bounds.
 
-    With `creates` a member that is missing is taken to be zero.
+    With `creates` a member that is missing is taken to be zero; `holds` is what has to be there afterwards.
     """
     by, least, most = _texts(kind, amount=amount, minimum=minimum, maximum=maximum)
     key, path = location.key, path_text(location.segments)
@@ -77,6 +79,7 @@ async def increased(
         location,
         increase,
         then=lambda text: None if text is None else partial(commands.set_, key, path, text),
+        holds=holds,
         start=_STARTS[kind] if creates else None,
     )
     return None if text is None else kind(cast("_Number", from_json(cast("bytes", text))))

@@ -10,6 +10,7 @@ from rapyer._binding import Holder, Location, Place, bind, binds, is_place, merg
 from rapyer._codec import Codec
 from rapyer._native import elements
 from rapyer._transaction import Transaction, operate, read
+from rapyer._words import Command
 from rapyer.actions import ActionGroup, acts
 from rapyer.errors import DetachedValueError, UnsupportedArgumentTypeError
 from rapyer.types._atomic import Container, loaded, record_assignment, taken
@@ -85,7 +86,12 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
             text = codec.entry.dump(valid)
             known[text] = valid
             assignments.append((location.at(name).path, text))
-        await operate(location, partial(commands.update, location.key, *assignments), known=known)
+        await operate(
+            location,
+            partial(commands.update, location.key, *assignments),
+            holds=_bounds(location, codec),
+            known=known,
+        )
 
     @overload
     async def aincrease(self, key: _K, amount: float = 1) -> _V: ...
@@ -111,7 +117,9 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
         if kind is None:
             raise UnsupportedArgumentTypeError(f"the values of {location.path} are no numbers to add to")
         entry = location.at(codec.name_of(codec.validate_key(key)))
-        number = await increased(entry, codec.entry, kind, amount, minimum, maximum, creates=True)
+        number = await increased(
+            entry, codec.entry, kind, amount, minimum, maximum, creates=True, holds=_bounds(location, codec)
+        )
         return cast("_V | None", number)
 
     @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
@@ -119,7 +127,12 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
         """Removes an entry from the dict on the server; how many there were: 1 or 0."""
         location, codec = self._locate(), self._codec()
         path = location.at(codec.name_of(codec.validate_key(key))).path
-        return cast("int", await operate(location, partial(commands.unset, location.key, path)))
+        return cast(
+            "int",
+            await operate(
+                location, partial(commands.unset, location.key, path), holds=_bounds(location, codec)
+            ),
+        )
 
     @overload
     async def apop(self, key: _K) -> _V | None: ...
@@ -187,22 +200,23 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
             codec = self._codec()
             key, value = codec.validate_key(key), codec.entry.validate(value)
             if (transaction := self._recording()) is not None:
-                place = self._locate().at(codec.name_of(key))
-                text = codec.entry.dump(value)
+                location = self._locate()
                 record_assignment(
                     transaction,
-                    place,
+                    location.at(codec.name_of(key)),
                     given,
-                    text,
+                    codec.entry.dump(value),
                     codec.entry,
                     lambda base: is_place(base._rapyer_place, self, key),
+                    _bounds(location, codec),
                 )
         super().__setitem__(key, value)
 
     def __delitem__(self, key: _K) -> None:
         if (transaction := self._recording_removal(key)) is not None:
-            location = self._locate().at(self._codec().name_of(key))
-            transaction.record(location, commands.unset(location.key, location.path))
+            location, codec = self._locate(), self._codec()
+            entry = location.at(codec.name_of(key))
+            transaction.record(location, commands.unset(location.key, entry.path), _bounds(location, codec))
         super().__delitem__(key)
 
     @overload
@@ -291,6 +305,12 @@ class RedisDict(dict[_K, _V], Container, Described[dict[_K, _V], dict[_K, _V]]):
         super().clear()
         super().update({key: merged(held.get(key), value) for key, value in new.items()})
         return True
+
+
+def _bounds(location: Location, codec: Codec) -> Command | None:
+    """What has to be there once an entry has come or gone."""
+    bounds = codec.bounds
+    return commands.expect(location.key, location.path, require=bounds) if bounds else None
 
 
 @binds(dict, RedisDict)
