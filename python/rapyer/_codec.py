@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import is_dataclass
 from decimal import Decimal
 from functools import cached_property, partial
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import (
@@ -103,6 +103,7 @@ _CONTAINERS: Final = ("list", "dict", "set", "model")
 _ATOMIC: Final = ("int", "float", "str", "bytes", "datetime", *_CONTAINERS)
 _ANY: Final[_Schema] = {"type": "any"}
 _NUMBERS: Final = {"int", "float"}
+_EQUALITIES: Final[dict[str, Literal["NUMBER", "TIME"]]] = {"decimal": "NUMBER", "datetime": "TIME"}
 _SIZED: Final = {"str", "bytes", "list", "set", "dict"}
 # What pydantic calls a bound, what the server calls it, and the types that it is for.
 _BOUNDS: Final[dict[str, tuple[Any, set[str]]]] = {
@@ -407,6 +408,12 @@ class Codec:
         if not kinds or not kinds <= _NUMBERS:
             return None
         return int if kinds == {"int"} else float
+
+    @cached_property
+    def equality(self) -> Literal["NUMBER", "TIME"] | None:
+        """What elements of this type are the same by, where that is not their text: `AS` of the commands."""
+        kinds = {leaf["type"] for leaf in self._leaves()} - {"none"}
+        return _EQUALITIES.get(next(iter(kinds))) if len(kinds) == 1 else None
 
     def default(self) -> bytes | None:
         """The text of a field's default; None for one that has none, or that needs the other fields."""

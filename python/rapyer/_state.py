@@ -281,7 +281,7 @@ def _part(codec: Codec, steps: _Steps, before: bytes | None, after: bytes | None
         return _moves(codec, steps, before, after) if codec.keeps_order else []
     if before[:1] == after[:1] == b"[":
         if codec.holds_set:
-            return _set_edits(steps, path, before, after)
+            return _set_edits(steps, path, codec.item, before, after)
         after = _over(codec, before, after)
     return [Edit(steps, ("SET", path, after))]
 
@@ -303,13 +303,14 @@ def _moves(codec: Codec, steps: _Steps, before: bytes, after: bytes) -> list[Edi
     return found
 
 
-def _set_edits(steps: _Steps, path: str, before: bytes, after: bytes) -> list[Edit]:
+def _set_edits(steps: _Steps, path: str, item: Codec, before: bytes, after: bytes) -> list[Edit]:
     # What was added and removed: it undoes nothing that others did.
     old, new = (dict.fromkeys(map(to_json, from_json(text))) for text in (before, after))
     gone = [item for item in old if item not in new]
     come = [item for item in new if item not in old]
     found = [("DISCARD", gone), ("ADD", come)]
-    return [Edit(steps, (word, path, len(items), *items)) for word, items in found if items]
+    meaning = () if item.equality is None else ("AS", item.equality)
+    return [Edit(steps, (word, path, len(items), *items, *meaning)) for word, items in found if items]
 
 
 def _edits_by_key(
@@ -739,7 +740,7 @@ def _splice(root: Root, place: _Place, change: "Change", known: "Mapping[bytes, 
         # Its elements are in other places here: those go that are equal.
         mine = Document(b"[" + b",".join(map(codec.text, list.__iter__(holder))) + b"]")
         for text in texts:
-            for gone in mine.apply(commands.remove("", "$", text))[1]:
+            for gone in mine.apply(commands.remove("", "$", text, as_=codec.equality))[1]:
                 list.__delitem__(holder, cast("int", cast("Any", gone)[2]))
     elif isinstance(holder, set):
         for text in texts:

@@ -76,7 +76,12 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
         """Whether the list on the server has an element equal to this."""
         location, codec = self._locate(), self._codec().item
         text = codec.dump(codec.validate(item))
-        return bool(await read(location, commands.contains(location.key, location.path, text, strict=True)))
+        return bool(
+            await read(
+                location,
+                commands.contains(location.key, location.path, text, as_=codec.equality, strict=True),
+            )
+        )
 
     @acts(ActionGroup.UPDATE, ActionGroup.APPEND)
     async def aappend(self, item: _T, *, maxlen: int | None = None, unique: bool = False) -> int:
@@ -105,15 +110,18 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
             *known.texts,
             maxlen=maxlen,
             unique=unique,
-            strict=unique and current() is not None and self._lacks(known.texts),
+            as_=codec.item.equality if unique else None,
+            strict=unique and current() is not None and self._lacks(known),
             require=codec.bounds,
         )
         return cast("int", await operate(location, append, known=known.values))
 
-    def _lacks(self, texts: list[bytes]) -> bool:
+    def _lacks(self, known: "_Known") -> bool:
         """Whether none of these elements is here, on which what a block is answered then rests."""
-        held = set(map(self._codec().item.dump, list.__iter__(self)))
-        return held.isdisjoint(texts)
+        codec = self._codec().item
+        if codec.equality is not None:
+            return not any(map(super().__contains__, known.values.values()))
+        return set(map(codec.text, super().__iter__())).isdisjoint(known.texts)
 
     @acts(ActionGroup.UPDATE, ActionGroup.APPEND)
     async def ainsert(self, index: int, item: _T) -> int:
@@ -149,7 +157,7 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
             base = state_of(location.root).base
             if base is not None and base.get(element.path) == text:
                 return partial(commands.pop, location.key, location.path, index)
-            return partial(commands.remove, location.key, location.path, text)
+            return partial(commands.remove, location.key, location.path, text, as_=codec.equality)
 
         text = await operate(
             location,
@@ -168,7 +176,14 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
         """Removes the first element equal to this from the list on the server; whether there was one."""
         location, codec = self._locate(), self._codec()
         known = _known(codec.item, [item])
-        remove = partial(commands.remove, location.key, location.path, *known.texts, require=codec.bounds)
+        remove = partial(
+            commands.remove,
+            location.key,
+            location.path,
+            *known.texts,
+            as_=codec.item.equality,
+            require=codec.bounds,
+        )
         return bool(await operate(location, remove))
 
     @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
@@ -235,8 +250,13 @@ class RedisList(list[_T], Container, Described[list[_T], list[_T]]):
     def remove(self, item: _T) -> None:
         at = self.index(item)
         if (transaction := self._moving()) is not None:
-            text = transaction.seen(self._locate().at(at)) or self._codec().item.dump(super().__getitem__(at))
-            self._record(transaction, lambda key, path, **terms: commands.remove(key, path, text, **terms))
+            codec = self._codec()
+            text, equality = codec.item.dump(super().__getitem__(at)), codec.item.equality
+            self._record(
+                transaction,
+                lambda key, path, **terms: commands.remove(key, path, text, as_=equality, **terms),
+                codec,
+            )
         super().__delitem__(at)
 
     def remove_range(self, start: int, stop: int) -> None:

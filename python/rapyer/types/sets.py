@@ -63,16 +63,30 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
         values = self._valid_all(items)
         if not values:
             return 0
-        location, texts = self._locate(), self._texts(values)
-        add = partial(commands.add, location.key, location.path, *texts, require=self._codec().bounds)
+        location, codec, texts = self._locate(), self._codec(), self._texts(values)
+        add = partial(
+            commands.add,
+            location.key,
+            location.path,
+            *texts,
+            as_=codec.item.equality,
+            require=codec.bounds,
+        )
         known = dict(zip(texts, values, strict=True))
         return cast("int", await operate(location, add, known=known))
 
     @acts(ActionGroup.UPDATE, ActionGroup.ERASE)
     async def aremove(self, item: _T) -> bool:
         """Removes an item from the set on the server; whether it was there."""
-        location, texts = self._locate(), self._texts(self._valid_all([item]))
-        discard = partial(commands.discard, location.key, location.path, *texts, require=self._codec().bounds)
+        location, codec, texts = self._locate(), self._codec(), self._texts(self._valid_all([item]))
+        discard = partial(
+            commands.discard,
+            location.key,
+            location.path,
+            *texts,
+            as_=codec.item.equality,
+            require=codec.bounds,
+        )
         return await operate(location, discard) == 1
 
     @acts(ActionGroup.READ, ActionGroup.UPDATE, ActionGroup.ERASE)
@@ -98,7 +112,12 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
         """Whether the set on the server has an item."""
         location, codec = self._locate(), self._codec().item
         text = codec.dump(codec.validate(item))
-        return bool(await read(location, commands.contains(location.key, location.path, text, strict=True)))
+        return bool(
+            await read(
+                location,
+                commands.contains(location.key, location.path, text, as_=codec.equality, strict=True),
+            )
+        )
 
     @acts(ActionGroup.READ)
     async def amembers(self) -> set[_T]:
@@ -143,7 +162,7 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
         location = self._locate()
         places = [location, *(other._locate() for other in others)]
         keys, paths = [place.key for place in places], [place.path for place in places]
-        words = commands.setop(keys, paths, operation)
+        words = commands.setop(keys, paths, operation, as_=self._codec().item.equality)
         text = cast("bytes", await read_several(places, words))
         return cast("set[_T]", load(location.root, self._codec(), text))
 
@@ -162,17 +181,22 @@ class RedisSet(set[_T], Container, Described[set[_T], set[_T]]):
     def _change(self, added: Iterable[_T], removed: Iterable[_T], *, strict: bool = False) -> None:
         new, gone = self._valid_all(added), set(removed)
         if (transaction := self._recording()) is not None:
+            equality = self._codec().item.equality
             if gone:
                 going = self._texts(gone)
                 self._record(
                     transaction,
-                    lambda key, path, **terms: commands.discard(key, path, *going, strict=strict, **terms),
+                    lambda key, path, **terms: commands.discard(
+                        key, path, *going, as_=equality, strict=strict, **terms
+                    ),
                 )
             if new:
                 coming = self._texts(new)
                 self._record(
                     transaction,
-                    lambda key, path, **terms: commands.add(key, path, *coming, strict=strict, **terms),
+                    lambda key, path, **terms: commands.add(
+                        key, path, *coming, as_=equality, strict=strict, **terms
+                    ),
                 )
         super().difference_update(gone)
         super().update(new)
