@@ -263,7 +263,7 @@ def _crossing(words: Words, keys: Words) -> UnsupportedArgumentValueError:
     return UnsupportedArgumentValueError(
         f"{words[0].decode()} works on its keys as one, and in a cluster these are in different slots: "
         f"{names}; give them a hash tag in common, a part in braces that alone decides about the slot, as in "
-        "pk='{user1}:cart'"
+        "the primary key '{user1}:cart'"
     )
 
 
