@@ -11,15 +11,33 @@ pub(super) fn find_quote(text: &[u8], at: usize) -> usize {
 /// The first quote or backslash within a word from `at` on, or where to go on; nothing where less than a word is left.
 #[inline]
 pub(super) fn quote_in_word(text: &[u8], at: usize) -> Option<Result<usize, usize>> {
-    let word = u64::from_le_bytes(*text.get(at..)?.first_chunk()?);
-    let marks = bytes_equal(word, b'"') | bytes_equal(word, b'\\');
+    in_word(text, at, |word| bytes_equal(word, b'"') | bytes_equal(word, b'\\'))
+}
+
+/// The first byte that `mark` marks within a word from `at` on, or where to go on; nothing where less than a word is
+/// left.
+#[inline]
+fn in_word(text: &[u8], at: usize, mark: impl Fn(u64) -> u64) -> Option<Result<usize, usize>> {
+    let marks = mark(u64::from_le_bytes(*text.get(at..)?.first_chunk()?));
     Some(if marks == 0 { Err(at + WORD) } else { Ok(at + first_byte(marks)) })
 }
 
 /// The first byte from `at` on that cannot stand for itself in a string, which is a quote, a backslash or a control
 /// character; the text's length when there is none.
+#[inline(never)]
 pub(super) fn find_special(text: &[u8], at: usize) -> usize {
-    find(text, at, |word| bytes_below(word, b' ') | bytes_equal(word, b'"') | bytes_equal(word, b'\\'))
+    find(text, at, special)
+}
+
+/// The same within a word from `at` on, or where to go on; nothing where less than a word is left.
+#[inline]
+pub(super) fn special_in_word(text: &[u8], at: usize) -> Option<Result<usize, usize>> {
+    in_word(text, at, special)
+}
+
+fn special(word: u64) -> u64 {
+    // With this bit turned over, the quote is all that follows the control characters.
+    bytes_below(word ^ (ONES * 0x02), b'!') | bytes_equal(word, b'\\')
 }
 
 /// The first quote or bracket from `at` on; the text's length when there is none.
@@ -50,7 +68,13 @@ fn find_in_tail(text: &[u8], at: usize, mark: impl Fn(u64) -> u64) -> usize {
     let tail = text.get(at..).unwrap_or_default();
     // Blanks stand behind the end of the text: nobody looks for these.
     let blanks = u64::from_ne_bytes([b' '; WORD]);
-    let word = tail.iter().rev().fold(blanks, |word, byte| word << 8 | u64::from(*byte));
+    let word = match text.last_chunk() {
+        Some(last) if !tail.is_empty() => {
+            let bits = 8 * tail.len();
+            u64::from_le_bytes(*last) >> (u64::BITS as usize - bits) | blanks << bits
+        }
+        _ => tail.iter().rev().fold(blanks, |word, byte| word << 8 | u64::from(*byte)),
+    };
     let marks = mark(word);
     if marks == 0 { text.len() } else { at + first_byte(marks) }
 }

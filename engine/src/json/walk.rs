@@ -109,6 +109,10 @@ fn skip_container(text: &[u8], at: usize) -> usize {
         match text.get(at) {
             Some(b'"') => {
                 at = string_end(text, at + 1);
+                // Strings follow strings, mostly: nothing has to be looked for between them.
+                while let Some([b',' | b':', b'"']) = text.get(at..at + 2) {
+                    at = string_end(text, at + 2);
+                }
                 continue;
             }
             Some(b'[' | b'{') => depth += 1,
