@@ -347,6 +347,7 @@ impl Document {
     /// Readies the document for reads and edits below the root, which then do not cost its size.
     ///
     /// A text of up to [`WHOLE`] bytes stays one until then: reading the whole of it is one copy.
+    #[inline]
     pub(crate) fn break_up(&mut self) {
         if self.is_unbroken()
             && let Some(value) = Container::new(&self.text())
@@ -356,8 +357,11 @@ impl Document {
     }
 
     /// Whether [`Self::break_up`] has something to do.
+    #[inline]
     pub(crate) fn is_unbroken(&self) -> bool {
-        matches!(self.root(), Node::Text(text) if text.len() > LARGE && Container::is_one(text))
+        // Most documents are seen to be small before their text is looked for.
+        matches!(&self.stored, Stored::Small(bytes) if bytes.len() > LARGE)
+            && matches!(self.root(), Node::Text(text) if text.len() > LARGE && Container::is_one(text))
     }
 
     /// Readies the array at `steps` for look-ups of its elements, which then do not cost its size; a part of it at

@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use crate::journal::Change;
 use crate::limits::Bound;
 use crate::node::{Edit, Node};
-use crate::path::{Path, Step};
+use crate::path::{Path, Step, has_filter};
 use crate::{Document, Error};
 
 /// A document to change, and how long its text may become. Whoever opens it sets the bound: a host by its limits, a
@@ -48,6 +48,9 @@ impl<'d> Draft<'d> {
     ) -> Result<Option<T>, Error> {
         // The edits before this one may have made it large: then each of those to come would cost its size.
         self.document.break_up();
+        if self.journal.is_none() && !has_filter(steps) {
+            return self.document.edit(steps, self.bound, look);
+        }
         let Some(steps) = self.document.root().settle(steps)? else {
             return Ok(None);
         };

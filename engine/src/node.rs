@@ -10,7 +10,7 @@ use crate::Error;
 use crate::container::Container;
 use crate::equality::Equality;
 use crate::json::{self, Kind, Sought};
-use crate::path::{Filter, Name, Path, Step, locate};
+use crate::path::{Filter, Name, Path, Step, has_filter, locate};
 
 /// A value in a document.
 #[derive(Clone, Copy, Debug)]
@@ -190,7 +190,7 @@ impl<'a> Node<'a> {
     /// The steps with the index of the element that it selects in the place of each filter; `None` where one selects
     /// none. One that selects several is an error.
     pub(crate) fn settle(self, steps: &[Step]) -> Result<Option<Cow<'_, [Step]>>, Error> {
-        if !steps.iter().any(Step::is_filter) {
+        if !has_filter(steps) {
             return Ok(Some(steps.into()));
         }
         let mut settled = steps.to_vec();
@@ -219,7 +219,10 @@ impl<'a> Node<'a> {
 
     /// The value that steps lead to. A name leads nowhere but in an object, an index or a filter nowhere but in an array.
     pub(crate) fn find(self, steps: &[Step]) -> Result<Option<Self>, Error> {
-        Ok(self.settle(steps)?.and_then(|steps| self.walk(&steps)))
+        match self.walk(steps) {
+            None if has_filter(steps) => Ok(self.settle(steps)?.and_then(|steps| self.walk(&steps))),
+            found => Ok(found),
+        }
     }
 
     /// The value that a step leads to, which is no filter.
@@ -227,7 +230,7 @@ impl<'a> Node<'a> {
         self.walk(std::slice::from_ref(step))
     }
 
-    /// The value that steps lead to, none of which is a filter.
+    /// The value that steps lead to; none where one of them is a filter.
     fn walk(self, steps: &[Step]) -> Option<Self> {
         let mut node = self;
         let mut steps = steps;

@@ -30,10 +30,10 @@ pub enum Step {
     Filter(Box<Filter>),
 }
 
-impl Step {
-    pub(crate) fn is_filter(&self) -> bool {
-        matches!(self, Self::Filter(_))
-    }
+/// Whether one of the steps is a filter.
+#[inline]
+pub(crate) fn has_filter(steps: &[Step]) -> bool {
+    steps.iter().any(|step| matches!(step, Step::Filter(_)))
 }
 
 /// Selects the elements of an array whose member is equal to a value: has its canonical text.
@@ -84,7 +84,7 @@ impl Path {
 
     /// Whether finding the value compares others with the path's own.
     pub(crate) fn has_filter(&self) -> bool {
-        self.steps.iter().any(Step::is_filter)
+        has_filter(&self.steps)
     }
 }
 
@@ -139,12 +139,22 @@ fn is_shorthand(name: &[u8]) -> bool {
     name.first().is_some_and(|byte| starts_name(*byte)) && name.iter().all(|byte| continues_name(*byte))
 }
 
-fn starts_name(byte: u8) -> bool {
+const fn starts_name(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || !byte.is_ascii()
 }
 
 fn continues_name(byte: u8) -> bool {
-    starts_name(byte) || byte.is_ascii_digit()
+    /// For every byte, so that it takes one look.
+    static CONTINUES: [bool; 256] = {
+        let mut continues = [false; 256];
+        let mut byte = 0;
+        while byte < continues.len() {
+            continues[byte] = starts_name(byte as u8) || (byte as u8).is_ascii_digit();
+            byte += 1;
+        }
+        continues
+    };
+    CONTINUES[usize::from(byte)]
 }
 
 /// A name that needs no escapes, in quotes.

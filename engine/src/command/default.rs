@@ -25,13 +25,11 @@ pub(super) struct Defaults<'a> {
     /// Which of them were added, in this order, and the version that the document had before.
     added: Vec<usize>,
     version: u32,
+    /// The key of that document, if it was there before the command.
+    key: Option<&'a [u8]>,
 }
 
 impl<'a> Defaults<'a> {
-    pub(super) fn is_empty(&self) -> bool {
-        self.given.is_empty()
-    }
-
     /// Takes what follows `DEFAULT`.
     pub(super) fn take(&mut self, args: &mut Args<'a>) -> Result<(), Error> {
         let word = args.peek();
@@ -67,9 +65,15 @@ impl<'a> Defaults<'a> {
         Ok(())
     }
 
-    /// Whether the document has what it lacked.
-    pub(super) fn were_added(&self) -> bool {
-        !self.added.is_empty()
+    /// The same for the document under a key, which lacks it again where the command then leaves it as it was.
+    pub(super) fn add_under(&mut self, key: &'a [u8], document: &mut Draft<'_>) -> Result<(), Error> {
+        self.key = Some(key);
+        self.add(document)
+    }
+
+    /// The key of the document that has what it lacked.
+    pub(super) fn key(&self) -> Option<&'a [u8]> {
+        self.key.filter(|_| !self.added.is_empty())
     }
 
     /// Removes what was added from a document that was not changed since. Each was the last member of its parent then.
@@ -189,6 +193,16 @@ mod tests {
         ] {
             let error = call(&mut keyspace, words).unwrap_err().to_string();
             assert!(error.starts_with(prefix), "{words}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_document_that_is_created_keeps_what_was_added() {
+        let mut keyspace = Keyspace::default();
+        let words = r#"MODEL.INCRBY k $.n.x 1 ELSE {"n":{}} DEFAULT $.n.x 40"#;
+        for sum in ["41", "42"] {
+            assert_eq!(call(&mut keyspace, words), Ok(Value::Bulk(sum.into())));
+            assert_eq!(state(&mut keyspace).0, Value::Bulk(format!(r#"{{"n":{{"x":{sum}}}}}"#).into()));
         }
     }
 

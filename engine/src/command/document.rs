@@ -80,7 +80,9 @@ pub(super) fn create_with<'a, T>(
     let limits = *call.host.limits();
     let mut draft = limits.draft(&mut document);
     draft.break_up();
-    call.defaults.add(&mut draft)?;
+    if let Some(defaults) = &mut call.defaults {
+        defaults.add(&mut draft)?;
+    }
     let Some(result) = edit(&mut draft)? else {
         return Ok(None);
     };

@@ -174,9 +174,8 @@ pub struct Call<'a> {
     expects_policy: bool,
     expects_version: Option<Expected>,
     terms: Terms<'a>,
-    defaults: Defaults<'a>,
-    /// The key of the document that `defaults` were added to.
-    defaulted: Option<&'a [u8]>,
+    /// Few calls have any: the others carry no more than a pointer.
+    defaults: Option<Box<Defaults<'a>>>,
     touched: SmallVec<[Touched<'a>; 1]>,
     policies_changed: bool,
 }
@@ -202,8 +201,7 @@ impl<'a> Call<'a> {
             expects_policy: false,
             expects_version: None,
             terms: Terms::default(),
-            defaults: Defaults::default(),
-            defaulted: None,
+            defaults: None,
             touched: SmallVec::new(),
             policies_changed: false,
         }
@@ -217,13 +215,15 @@ impl<'a> Call<'a> {
             "{} leaves arguments unread",
             self.entry.name()
         );
-        if let Some(key) = self.defaulted {
+        if let Some(defaults) = &mut self.defaults
+            && let Some(key) = defaults.key()
+        {
             let changed = |touched: &Touched<'_>| touched.effect == Effect::Changed;
             // What fails or finds nothing to do leaves the document as it was.
             if !(result.is_ok() && self.touched.iter().any(changed))
                 && let Some(mut document) = self.host.edit(key)?
             {
-                self.defaults.take_back(&mut document)?;
+                defaults.take_back(&mut document)?;
             }
         }
         result
@@ -247,7 +247,7 @@ impl<'a> Call<'a> {
                 Some(STRICT_WORD) => self.terms.strict = true,
                 Some(AS_WORD) => self.terms.equality = equality(&mut self.args)?,
                 Some(require::WORD) => self.terms.requirements.take(&mut self.args)?,
-                Some(default::WORD) => self.defaults.take(&mut self.args)?,
+                Some(default::WORD) => self.defaults.get_or_insert_default().take(&mut self.args)?,
                 other => return Ok(other),
             }
         }
@@ -274,9 +274,8 @@ impl<'a> Call<'a> {
             return Ok(None);
         };
         document.break_up();
-        if !self.defaults.is_empty() {
-            self.defaults.add(&mut document)?;
-            self.defaulted = self.defaults.were_added().then_some(key);
+        if let Some(defaults) = &mut self.defaults {
+            defaults.add_under(key, &mut document)?;
         }
         Ok(Some(document))
     }
@@ -311,10 +310,10 @@ impl<'a> Call<'a> {
 
     /// Refuses `DEFAULT` where the root is replaced: nothing of what is there is used.
     pub(crate) fn refuse_defaults(&self) -> Result<(), Error> {
-        if self.defaults.is_empty() {
-            return Ok(());
+        match self.defaults {
+            None => Ok(()),
+            Some(_) => Err(Error::argument(b"$", "DEFAULT is for paths below the root")),
         }
-        Err(Error::argument(b"$", "DEFAULT is for paths below the root"))
     }
 
     /// Says that the document under `key` was read, created, changed or deleted.
