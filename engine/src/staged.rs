@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use smallvec::SmallVec;
+
 use crate::host::{Deadline, Done, Effect, Host, Touched};
 use crate::limits::{Bound, Limit, Limits};
 use crate::{Document, Draft, Error, Header, Policies, Time, Value};
@@ -9,10 +11,10 @@ use crate::{Document, Draft, Error, Header, Policies, Time, Value};
 /// The keys of a batch, as its operations so far have left them.
 pub(crate) struct Staged<'h, 'k> {
     host: &'h mut dyn Host,
-    slots: Vec<Slot<'k>>,
+    slots: SmallVec<[Slot<'k>; 1]>,
     /// The highest fencing number that an operation gave out.
     fence: Option<i64>,
-    /// Where in `slots` a key is.
+    /// Where in `slots` a key is, if there are more than [`FEW`].
     places: HashMap<&'k [u8], usize>,
     /// By how many bytes documents have grown, and how many the replies hold that wait for the end.
     held: usize,
@@ -20,6 +22,9 @@ pub(crate) struct Staged<'h, 'k> {
     /// How many bytes the host's memory had room for; unknown until an operation may make a document grow.
     memory: Option<usize>,
 }
+
+/// So many keys are compared one by one, which is faster than hashing.
+const FEW: usize = 8;
 
 struct Slot<'k> {
     key: &'k [u8],
@@ -47,18 +52,38 @@ enum State<T> {
 impl<'h, 'k> Staged<'h, 'k> {
     /// A view of `host` that knows these keys and no other.
     pub(crate) fn new(host: &'h mut dyn Host, keys: &[&'k [u8]]) -> Self {
-        let mut slots = Vec::with_capacity(keys.len());
-        let mut places = HashMap::with_capacity(keys.len());
+        let (slots, places) = (SmallVec::new(), HashMap::new());
+        let mut staged = Self { host, slots, fence: None, places, held: 0, replies: 0, memory: None };
         for key in keys {
-            places.entry(*key).or_insert_with(|| {
-                let (document, deadline) = (State::AsItWas, State::AsItWas);
-                let (effect, existed) = (None, None);
-                let header = Header::default();
-                slots.push(Slot { key, document, deadline, effect, header, existed, before: 0, grown: 0 });
-                slots.len() - 1
-            });
+            staged.add(key);
         }
-        Self { host, slots, fence: None, places, held: 0, replies: 0, memory: None }
+        staged
+    }
+
+    fn add(&mut self, key: &'k [u8]) {
+        if self.find(key).is_some() {
+            return;
+        }
+        let (document, deadline) = (State::AsItWas, State::AsItWas);
+        let (effect, existed) = (None, None);
+        let header = Header::default();
+        self.slots.push(Slot { key, document, deadline, effect, header, existed, before: 0, grown: 0 });
+        if self.slots.len() > FEW {
+            let first = self.places.len();
+            self.places.extend((first..).zip(&self.slots[first..]).map(|(place, slot)| (slot.key, place)));
+        }
+    }
+
+    fn find(&self, key: &[u8]) -> Option<usize> {
+        if self.places.is_empty() {
+            self.slots.iter().position(|slot| slot.key == key)
+        } else {
+            self.places.get(key).copied()
+        }
+    }
+
+    fn place(&self, key: &[u8]) -> usize {
+        self.find(key).expect("a batch was asked whether it knows the key")
     }
 
     /// Readies the batch for an operation that may make documents grow; refused where memory is full.
@@ -83,11 +108,11 @@ impl<'h, 'k> Staged<'h, 'k> {
     }
 
     pub(crate) fn knows(&self, key: &[u8]) -> bool {
-        self.places.contains_key(key)
+        self.find(key).is_some()
     }
 
     fn slot(&mut self, key: &[u8]) -> &mut Slot<'k> {
-        let place = self.places[key];
+        let place = self.place(key);
         &mut self.slots[place]
     }
 
@@ -95,7 +120,7 @@ impl<'h, 'k> Staged<'h, 'k> {
     ///
     /// This cannot fail half-way: a key that others have taken away meanwhile, or given to a value of another type,
     /// is left to them. Subscribers of the server's own events could do that between two insertions.
-    pub(crate) fn commit(self) -> Vec<Touched<'k>> {
+    pub(crate) fn commit(self) -> SmallVec<[Touched<'k>; 1]> {
         let Self { host, slots, fence, .. } = self;
         let touched = slots.into_iter().filter_map(|slot| slot.commit(host)).collect();
         if let Some(fence) = fence {
@@ -211,11 +236,11 @@ impl Host for Staged<'_, '_> {
     }
 
     fn permits_reading(&mut self, key: &[u8]) -> Result<(), Error> {
-        self.host.permits_reading(self.slots[self.places[key]].key)
+        self.host.permits_reading(self.slots[self.place(key)].key)
     }
 
     fn read(&mut self, key: &[u8]) -> Result<Option<&Document>, Error> {
-        let place = self.places[key];
+        let place = self.place(key);
         match &self.slots[place].document {
             State::AsItWas => self.host.read(self.slots[place].key),
             State::Now(document) => Ok(Some(document)),
@@ -225,7 +250,7 @@ impl Host for Staged<'_, '_> {
 
     fn edit(&mut self, key: &[u8]) -> Result<Option<Draft<'_>>, Error> {
         let left = self.left();
-        let place = self.places[key];
+        let place = self.place(key);
         let slot = &mut self.slots[place];
         if matches!(slot.document, State::AsItWas)
             && let Some(document) = self.host.edit(slot.key)?
@@ -242,7 +267,7 @@ impl Host for Staged<'_, '_> {
     }
 
     fn header(&mut self, key: &[u8]) -> Result<Option<Header>, Error> {
-        let place = self.places[key];
+        let place = self.place(key);
         let slot = &self.slots[place];
         match &slot.document {
             State::AsItWas => self.host.header(slot.key),
@@ -253,7 +278,7 @@ impl Host for Staged<'_, '_> {
 
     fn insert(&mut self, key: &[u8], document: Document) -> Result<(), Error> {
         let left = self.left();
-        let place = self.places[key];
+        let place = self.place(key);
         let slot = &mut self.slots[place];
         if slot.existed.is_none() {
             let before = self.host.edit(slot.key)?.map(|document| document.len());
@@ -267,7 +292,7 @@ impl Host for Staged<'_, '_> {
     }
 
     fn remove(&mut self, key: &[u8]) -> Result<bool, Error> {
-        let place = self.places[key];
+        let place = self.place(key);
         let slot = &mut self.slots[place];
         let held = match &slot.document {
             State::AsItWas => self.host.edit(slot.key)?.map(|document| document.len()),
@@ -283,7 +308,7 @@ impl Host for Staged<'_, '_> {
     }
 
     fn deadline(&mut self, key: &[u8]) -> Option<Time> {
-        let place = self.places[key];
+        let place = self.place(key);
         match self.slots[place].deadline {
             State::AsItWas => self.host.deadline(self.slots[place].key),
             State::Now(deadline) => Some(deadline),
@@ -312,6 +337,37 @@ impl Host for Staged<'_, '_> {
                 Deadline::Clear => slot.deadline = State::Gone,
             }
             self.held = self.held - grew + grown;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::Keyspace;
+
+    #[test]
+    fn few_keys_and_many_are_found_and_no_others() {
+        for count in [1, FEW, FEW + 1, FEW + 2, 5 * FEW] {
+            let names: Vec<String> = (0..count).map(|number| format!("key{number}")).collect();
+            // Each is named twice.
+            let keys: Vec<&[u8]> = names.iter().chain(&names).map(String::as_bytes).collect();
+            let mut keyspace = Keyspace::default();
+            for (number, key) in keys.iter().enumerate() {
+                let text = format!("[{}]", number % count);
+                keyspace.execute(&[b"MODEL.CREATE", key, text.as_bytes()], 1).unwrap();
+            }
+            let number = keys.len().to_string();
+            let mut words = vec![&b"MODEL.EXEC"[..], number.as_bytes()];
+            words.extend(&keys);
+            for key in &keys[..count] {
+                words.extend([b"4", &b"MODEL.INCRBY"[..], key, b"$[0]", b"1"]);
+            }
+            let sums = (1..=count).map(|sum| Value::Bulk(sum.to_string().into_bytes())).collect();
+            assert_eq!(keyspace.execute(&words, 2), Ok(Value::Array(sums)));
+            words.extend([b"2", &b"MODEL.GET"[..], b"stranger"]);
+            let error = keyspace.execute(&words, 3).unwrap_err().to_string();
+            assert!(error.contains("not among the keys"), "{error}");
         }
     }
 }

@@ -72,11 +72,8 @@ pub(crate) fn run_again(
 }
 
 fn arguments<'c>(words: &[Word<'c>]) -> SmallVec<[&'c [u8]; 8]> {
-    let mut args = SmallVec::new();
-    for word in words {
-        args.push(word.bytes());
-    }
-    args
+    // Room for all of them at once.
+    words.iter().map(|word| word.bytes()).collect()
 }
 
 /// Who asked for the command.
@@ -155,18 +152,29 @@ impl<'c> Server<'c> {
     }
 
     /// The place of the argument that is this very key.
+    #[inline]
     fn place(&mut self, key: &[u8]) -> usize {
-        let near = &self.args[self.last..self.args.len().min(self.last + NEAR)];
-        self.last = if let Some(at) = near.iter().position(|arg| ptr::eq(*arg, key)) {
-            self.last + at
-        } else {
-            let args = self.args;
+        if !self.args.get(self.last).is_some_and(|arg| ptr::eq(*arg, key)) {
+            self.last = self.other_place(key);
+        }
+        self.last
+    }
+
+    #[inline(never)]
+    fn other_place(&mut self, key: &[u8]) -> usize {
+        let args = self.args;
+        let near = |first: usize, most: usize| {
+            let place = args[first..].iter().take(most).position(|arg| ptr::eq(*arg, key))?;
+            Some(first + place)
+        };
+        // Most commands go on to the next key; a batch comes back to its keys, which are at the start.
+        let near = near(self.last, 2).or_else(|| near(0, NEAR)).or_else(|| near(self.last, NEAR));
+        near.unwrap_or_else(|| {
             let places = self
                 .places
                 .get_or_insert_with(|| args.iter().enumerate().map(|(at, arg)| (arg.as_ptr(), at)).collect());
             *places.get(&key.as_ptr()).expect("a command names keys by its own arguments")
-        };
-        self.last
+        })
     }
 
     fn word(&mut self, key: &[u8]) -> Word<'c> {
@@ -373,9 +381,11 @@ impl Host for Server<'_> {
     }
 
     fn deadline(&mut self, key: &[u8]) -> Option<Time> {
-        // A command that names several keys has looked this one up and closed it.
-        let mode = if self.is_open(key) { Mode::Read } else { Mode::Again };
-        self.key(key, mode).ok()?.deadline()
+        match &self.open {
+            Some((at, open)) if ptr::eq(self.args[*at], key) => open.deadline(),
+            // A command that names several keys has looked this one up and closed it.
+            _ => self.key(key, Mode::Again).ok()?.deadline(),
+        }
     }
 
     fn policies(&self) -> &Policies {

@@ -138,8 +138,18 @@ impl Command {
     /// The number of words of a call, names included; negative for "at least", as servers write it.
     pub fn arity(&self) -> i64 {
         let names = 1 + usize::from(self.subcommand.is_some());
-        let fewest = (names + self.arguments().map(Arg::fewest).sum::<usize>()) as i64;
-        if self.arguments().all(Arg::fixed) { fewest } else { -fewest }
+        let fewest = (names + self.fewest()) as i64;
+        if self.is_fixed() { fewest } else { -fewest }
+    }
+
+    /// The fewest arguments of a call: the common options take none.
+    pub(super) fn fewest(&self) -> usize {
+        self.args.iter().map(Arg::fewest).sum()
+    }
+
+    /// Whether a call never has more.
+    pub(super) fn is_fixed(&self) -> bool {
+        self.arguments().all(Arg::fixed)
     }
 }
 
@@ -202,6 +212,7 @@ impl<'a> Args<'a> {
         std::mem::take(&mut self.rest)
     }
 
+    #[inline]
     pub(super) fn path(&mut self) -> Result<Path, Error> {
         let path = Path::parse(self.word()?)?;
         self.filters |= path.has_filter();
@@ -214,6 +225,7 @@ impl<'a> Args<'a> {
     }
 
     /// The next word if it is a path.
+    #[inline]
     pub(super) fn optional_path(&mut self) -> Result<Option<Path>, Error> {
         match self.rest.first() {
             Some(word) if word.starts_with(b"$") => self.path().map(Some),

@@ -1,5 +1,7 @@
 //! The batch: EXEC.
 
+use smallvec::SmallVec;
+
 use super::{Access, Arg, Call, Command, Entry, Keys, Kind, find, operate};
 use crate::host::Host;
 use crate::staged::Staged;
@@ -37,14 +39,14 @@ pub(super) static EXEC: Command = Command {
 
 fn exec(call: &mut Call<'_>) -> Result<(), Error> {
     let keys = call.args.keys("EXEC takes the number of keys that follow, at least one")?;
-    let mut operations = Vec::new();
+    let mut operations = SmallVec::<[_; 8]>::new();
     while !call.args.is_empty() {
         operations.push(operation(call)?);
     }
     if operations.is_empty() {
         return Err(Error::argument(b"", "EXEC takes operations after its keys: nargs command arg ..."));
     }
-    let mut replies = Vec::with_capacity(operations.len());
+    let mut replies = SmallVec::<[_; 4]>::with_capacity(operations.len());
     // The operations see the host through their own view, which ends before the batch takes effect.
     let mut staged = Staged::new(&mut *call.host, keys);
     for (at, words) in operations.iter().enumerate() {
@@ -59,7 +61,7 @@ fn exec(call: &mut Call<'_>) -> Result<(), Error> {
         replies.push(reply);
     }
     // Each operation has decided about its deadlines, by the header that its document had then.
-    call.touched.extend(staged.commit());
+    call.touched = staged.commit();
     call.reply.array(replies.len());
     for reply in replies {
         reply.write(&mut call.reply);

@@ -92,9 +92,8 @@ impl Entry {
 
     /// Refuses a wrong number of arguments in the server's words.
     pub fn check_arity(self, args: usize) -> Result<(), Error> {
-        let arity = self.command.arity();
-        let words = (args + 1 + usize::from(self.command.subcommand.is_some())) as i64;
-        if words == arity || (arity < 0 && words >= -arity) {
+        let fewest = self.command.fewest();
+        if args == fewest || args > fewest && !self.command.is_fixed() {
             return Ok(());
         }
         Err(Error::Arity { command: self.full_name() })
