@@ -292,10 +292,12 @@ mod tests {
     }
 
     #[test]
-    fn every_row_that_takes_requirements_is_called() {
+    fn every_writer_that_takes_requirements_is_called() {
         let called: std::collections::BTreeSet<&str> =
             CALLS.iter().filter_map(|(call, _)| call.split(' ').next()?.strip_prefix("MODEL.")).collect();
-        let takes = |row: &&&crate::Command| row.args.iter().any(|arg| arg.name == super::ARG.name);
+        let takes = |row: &&&crate::Command| {
+            row.access.writes() && row.args.iter().any(|arg| arg.name == super::ARG.name)
+        };
         let rows: std::collections::BTreeSet<&str> =
             crate::command::TABLE.iter().filter(takes).map(|row| row.name).collect();
         assert_eq!(called, rows);
@@ -347,6 +349,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_expected_meets_what_is_required(
+            at in 0..CALLS.len(), relation in 0..super::RELATIONS.len(), bound in 1..16_u32,
+        ) {
+            let (_, value) = CALLS[at];
+            let super::Kind::Token(relation) = super::RELATIONS[relation].kind else { unreachable!() };
+            let bound = bound.to_string();
+            let answer = call(&mut made(value), &format!("MODEL.EXPECT k $.v REQUIRE {relation} {bound}"));
+            match meets(value, relation, &bound) {
+                Some(true) => prop_assert_eq!(answer, Ok(Value::Ok)),
+                Some(false) => prop_assert_eq!(answer.unwrap_err().prefix(), Prefix::Constraint),
+                None => prop_assert_eq!(answer.unwrap_err().prefix(), Prefix::BadType),
+            }
+        }
+
         #[test]
         fn a_change_meets_what_is_required_or_does_not_happen(
             at in 0..CALLS.len(), relation in 0..super::RELATIONS.len(), bound in 1..16_u32,
