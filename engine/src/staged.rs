@@ -145,7 +145,9 @@ impl<'k> Slot<'k> {
     fn commit(self, host: &mut dyn Host) -> Option<Touched<'k>> {
         let Self { key, document, deadline, effect, header, .. } = self;
         let effect = effect?;
-        let before = if effect == Effect::Created { None } else { host.deadline(key) };
+        // Nobody asks for it where it is new, or stays as it is.
+        let stays = effect == Effect::Created || matches!(deadline, State::AsItWas);
+        let before = if stays { None } else { host.deadline(key) };
         let done = match document {
             // Only looked at, or its deadline moved.
             State::AsItWas => host.read(key).is_ok_and(|document| document.is_some()),
