@@ -232,7 +232,7 @@ def _failure(error: ReplyError, words: tuple[Word, ...], address: str) -> Rapyer
     text = str(error)
     if _is_unknown_command(error):
         return ModuleNotLoadedError(
-            f"the server at {address} does not know {words[0]!r}: load rapyer's module into it, "
+            f"the server at {address} does not know {words[0]!r}: load this release's module into it, "
             'redis-server --loadmodule "$(rapyer module-path)"'
         )
     if error.prefix in ("ASK", "MOVED"):
