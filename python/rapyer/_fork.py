@@ -23,6 +23,7 @@ from rapyer._state import (
     Edit,
     State,
     check,
+    codec_at,
     edits,
     keep_order,
     load,
@@ -158,8 +159,9 @@ class Fork:
 
         Raises pydantic's `ValidationError` where those of the place itself refuse that; others see the end.
         """
-        self._checks(checked := checked_by_command(self.root.__rapyer_codec__, steps, words))
-        if steps in checked.made and self.document is not None:
+        codec = self.root.__rapyer_codec__
+        self._checks(checked_by_command(codec, steps, words))
+        if steps and codec_at(codec, steps).validates and self.document is not None:
             made = self.document.fork()
             with suppress(CommandError):
                 made.apply(words)

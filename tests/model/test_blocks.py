@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError, field_validator, model_validator
 
 import rapyer
 from _hosts import Host
@@ -236,3 +236,36 @@ async def test_a_block_is_entered_once_and_made_anew_for_each_call_it_decorates(
     await increase()
     await increase()
     assert (await stored(on_host, box.key))["n"] == 103
+
+
+class Even(AtomicRedisModel):
+    id: Key[str]
+    n: int = 0
+    low: int = 0
+    high: int = 10
+
+    @field_validator("n")
+    @classmethod
+    def is_even(cls, n: int) -> int:
+        if n % 2:
+            raise ValueError("odd")
+        return n
+
+    @model_validator(mode="after")
+    def is_ordered(self) -> Even:
+        if self.low > self.high:
+            raise ValueError("not in order")
+        return self
+
+
+async def test_an_operation_that_a_fields_validator_refuses_is_not_recorded(on_host: Host) -> None:
+    even: Any = await Even(id="1").asave()
+    async with even.apipeline():
+        with pytest.raises(ValidationError, match="odd"):
+            await even.n.aincrease(1)
+        await even.n.aincrease(4)
+        # What the model's validators see is the end of the block.
+        await even.low.aincrease(20)
+        await even.high.aincrease(20)
+    assert (even.n, even.low, even.high) == (4, 20, 30)
+    assert await Even.aget("1") == even
