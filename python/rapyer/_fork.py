@@ -25,6 +25,7 @@ from rapyer._state import (
     check,
     codec_at,
     edits,
+    is_within,
     keep_order,
     load,
     members_of,
@@ -87,6 +88,8 @@ class Fork:
         them from others, by the paths of what these ask for. As long as no element moves."""
         self.recorded: set[str] = set()
         """These, and the fields that were saved: the document holds their local changes."""
+        self.saved: set[Edit] = set()
+        """The changes that were unsaved, and that this block sends."""
         self.is_saved = False
         self.checked = Checked(set(), set())
         """The places with validators that the block has changed something in."""
@@ -96,6 +99,7 @@ class Fork:
         self._entry_edits: list[Edit] | None = None
         self._unsaved: dict[str, list[Edit]] | None = None
         self._has_moved = False
+        self._has_left = False
         if self.around is not None:
             # What was not saved on entry there is found before this block changes anything.
             self.around.unsaved_on_entry()
@@ -195,12 +199,17 @@ class Fork:
     def record_saved(self, parts: list[Edit]) -> None:
         """Edits were recorded: the document holds these changes."""
         self.recorded.update(str(part.steps[0]) for part in parts if part.steps)
+        self.saved.update(parts)
         if self.document is not None:
             keep_order(self.root, self.document, parts)
 
     def saves(self, parts: list[Edit]) -> None:
         """Parts are going to be saved: validators are to see what these make."""
         self._checks(checked_by_parts(self.root.__rapyer_codec__, parts))
+
+    def record_whole(self, part: Edit) -> None:
+        """An edit of a value as a whole was recorded: what was unsaved in it is sent with it."""
+        self.saved.update(one for one in self.unsaved_on_entry() if is_within(one.steps, part.steps))
 
     def unsaved(self) -> list[Edit]:
         """The changes that no operation was recorded for."""
@@ -212,6 +221,7 @@ class Fork:
         """The whole document is going to be saved by a command."""
         self.document = Document(text)
         self.operations.append(words)
+        self.saved.update(self.unsaved_on_entry())
         self.recorded.update(self._fields)
         self.known = True
         self.is_guess = False
@@ -266,6 +276,15 @@ class Fork:
         self.document = _replayed(ground, self.operations)
         self._unsaved, self._has_moved = None, True
 
+    def forget_saved(self, saved: set[Edit]) -> None:
+        """Changes that were unsaved on entry were saved by an inner block: a failure leaves them as they are.
+
+        Those that this block sends itself are unsaved again if it fails.
+        """
+        if saved:
+            saved = saved - self.saved
+            self._entry_edits = [part for part in self.unsaved_on_entry() if part not in saved]
+
     def refuses(self, others: list[Command]) -> bool:
         """Whether the operations of this block have no place on the base with those of an inner one."""
         base = self._state.base
@@ -282,8 +301,13 @@ class Fork:
     # -- the end
 
     def leave(self) -> None:
-        """The model takes no part any more."""
+        """The model takes no part any more; a block inside, which may be on its way, is in the next one."""
         self._state.forks.remove(self)
+        self._has_left = True
+        for fork in cast("list[Fork]", self._state.forks):
+            if fork.around is self:
+                fork.around = self.around
+                fork.move()
 
     def restore(self) -> None:
         """Makes the model what it was on entry, on what the server is now known to hold."""
@@ -326,6 +350,9 @@ class Fork:
     def settle(self, texts: "dict[str, bytes | None]") -> None:
         """The block was applied; `texts` are what the server then held of the fields changed in it."""
         root, state, shown = self.root, self._state, self.document
+        if self._has_left:
+            self._catch_up(texts)
+            return
         self.leave()
         if shown is None:
             state.know(self.key, None)
@@ -340,11 +367,52 @@ class Fork:
                 news.append(("put", (name,), text))
         if not self.is_guess:
             state.move(self.key, base, state.version)
+        self._tell_saved()
         if self.around is None:
             if news:
                 take_over(root, news)
         elif self.around.document is not None:
             show(root, self.around.document, shown.text())
+
+    def _tell_saved(self) -> None:
+        for fork in cast("list[Fork]", self._state.forks):
+            fork.forget_saved(self.saved)
+
+    def _catch_up(self, texts: "dict[str, bytes | None]") -> None:
+        """The block was applied after its task had stopped waiting and the model was restored.
+
+        Its operations are then what awaited ones are: the base has them, and the value follows, but for what
+        was changed here meanwhile.
+        """
+        root, state, codec = self.root, self._state, self.root.__rapyer_codec__
+        if self.document is None:
+            state.know(self.key, None)
+            return
+        changes: list[Change] = []
+        text = codec.text(root)
+        if self._is_whole:
+            before, made = Document(self._text), self.document
+        else:
+            before = state.ground or Document(text)
+            made = (state.base or before).fork()
+            for words in self.operations:
+                with suppress(CommandError):
+                    changes += made.apply(words)[1]
+        for name, held in texts.items():
+            if held is not None:
+                made.apply(commands.set_("", path_text((name,)), held))
+        mine = [part for part in edits(root, before, text) if part not in self.saved]
+        places = {part.steps for part in mine}
+        joined = [change for change in changes if change[0] in ("insert", "cut") and change[1] in places]
+        if joined:
+            # What came into a list that was changed here too is beside that.
+            take_over(root, joined)
+            text = codec.text(root)
+            mine = [part for part in edits(root, before, text) if part.steps in places]
+        if self._is_whole or state.base is not None:
+            state.move(self.key, made, state.version)
+        self._tell_saved()
+        show(root, rebased(state.ground or made, mine, text), text)
 
 
 _MISSING: Final = object()

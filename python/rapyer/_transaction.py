@@ -7,8 +7,8 @@ are what the server then held; when it was not, the models are what they were be
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AsyncContextDecorator
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncContextDecorator, ExitStack, suppress
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar, cast
@@ -46,6 +46,7 @@ from rapyer.errors import (
     PathNotFoundError,
     StaleModelError,
     UnsupportedArgumentValueError,
+    WrongValueTypeError,
 )
 from rapyer.fields import RapyerKey
 
@@ -71,9 +72,20 @@ _log: Final = logging.getLogger("rapyer")
 _open: ContextVar["Transaction | None"] = ContextVar("rapyer_transaction", default=None)
 
 
+def _innermost() -> "Transaction | None":
+    """The innermost open transaction that this code, or what started its task, was in.
+
+    One that ended in another context is still the variable's value here.
+    """
+    found = _open.get()
+    while found is not None and found.has_ended:
+        found = found.around
+    return found
+
+
 def current() -> "Transaction | None":
     """The transaction this code is in: that of its own task, not one that the task was started in."""
-    found = _open.get()
+    found = _innermost()
     if found is None:
         return None
     try:
@@ -89,7 +101,7 @@ def taking_part(root: Root) -> "Transaction | None":
     Raises `ConcurrentTransactionError` in a task that was started in a block which the model takes part in:
     its work could not be taken back with the block.
     """
-    if (found := _open.get()) is None:
+    if (found := _innermost()) is None:
         return None
     mine = current()
     if found is not mine and found.holds(root):
@@ -105,6 +117,8 @@ class Transaction:
 
     def __init__(self) -> None:
         self.task = asyncio.current_task()
+        self.around = _innermost()
+        self.has_ended = False
         self._operations: list[Command] = []
         self._forks: dict[int, Fork] = {}
         self._routes: dict[str, Route] = {}
@@ -322,21 +336,51 @@ class Transaction:
 
     def restore(self) -> None:
         """Makes every model what it was before."""
+        self.has_ended = True
         forks, self._forks = list(self._forks.values()), {}
         for fork in forks:
-            fork.restore()
+            _restore(fork)
 
     async def commit(self) -> None:
         """Sends what was recorded. An error leaves the server and the models as they were."""
+        self.has_ended = True
         try:
             self._check()
-            texts = await self._send() if self._operations else {}
         except BaseException:
             self.restore()
             raise
-        forks, self._forks = list(self._forks.values()), {}
-        for fork in forks:
-            fork.settle(texts.get(id(fork), {}))
+        if not self._operations:
+            self._settle(list(self._forks.values()), {})
+            return
+        # What is under way is applied whether or not anybody waits, and the models must follow that.
+        task = asyncio.ensure_future(self._send_all())
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            await asyncio.shield(task)
+        except BaseException:
+            # Cancelled: until the answer comes, the models are what they were, and free for other blocks.
+            self.restore()
+            raise
+
+    async def _send_all(self) -> None:
+        forks = list(self._forks.values())
+        try:
+            texts = await self._send(forks)
+        except BaseException as error:
+            self.restore()
+            if isinstance(error, (PathNotFoundError, WrongValueTypeError)) and await _are_stale(forks):
+                raise StaleModelError(
+                    f"{error}; others have changed the document since it was loaded"
+                ) from error
+            raise
+        self._settle(forks, texts)
+
+    def _settle(self, forks: list[Fork], texts: dict[int, dict[str, bytes | None]]) -> None:
+        self._forks = {}
+        with ExitStack() as each:
+            # Every model follows what was applied, also where others made of one what cannot be loaded.
+            for fork in reversed(forks):
+                each.callback(fork.settle, texts.get(id(fork), {}))
 
     def _check(self) -> None:
         """Refuses what the blocks around could not follow; records what no operation describes."""
@@ -349,6 +393,7 @@ class Transaction:
                     self.expect(fork.root, commands.expect(fork.key, path_text(part.steps), before))
                 fork.saves([part])
                 self._run(fork, commands.edit(fork.key, part.words))
+                fork.record_whole(part)
             if fork.checked.made:
                 fork.validate()
             outer = fork.around
@@ -358,9 +403,8 @@ class Transaction:
                     "around it did: end that first, or join it with use_existing_pipe=True"
                 )
 
-    async def _send(self) -> dict[int, dict[str, bytes | None]]:
+    async def _send(self, forks: list[Fork]) -> dict[int, dict[str, bytes | None]]:
         """What the server then holds of the fields that were changed, by the forks' identities."""
-        forks = self._forks.values()
         changed = [fork for fork in forks if fork.changed]
         # The twin, for what was done decides about lifetimes, not that we look at it.
         reads = [
@@ -382,7 +426,7 @@ class Transaction:
             words = commands.exec_([*versions, *batch])
             replies = cast("list[Any]", await execute(first, words, also=also))
         except KeyNotFound:
-            await self._refuse_if_gone()
+            await _refuse_if_gone(forks)
             # A document that is gone is made again from what is known of it, if it is saved here.
             creations = [fork.creation() for fork in forks if fork.is_saved]
             if not creations:
@@ -403,11 +447,33 @@ class Transaction:
             texts[id(fork)] = dict(zip(fields, values, strict=True))
         return texts
 
-    async def _refuse_if_gone(self) -> None:
-        """Raises `StaleModelError` where a document that was to be unchanged is no more."""
-        for fork in self._forks.values():
-            if fork.insists and not await execute(fork.route, commands.contains_ro(fork.key, "$")):
-                raise StaleModelError(f"{fork.key!r} is gone, and was to be as it was last seen") from None
+
+def _restore(fork: Fork) -> None:
+    try:
+        fork.restore()
+    except Exception:
+        # The caller is to see what the block failed with, and the other models are to be restored.
+        _log.exception("%r could not be made what it was before its block: load it again", fork.key)
+
+
+async def _refuse_if_gone(forks: list[Fork]) -> None:
+    """Raises `StaleModelError` where a document that was to be unchanged is no more."""
+    for fork in forks:
+        if fork.insists and not await execute(fork.route, commands.contains_ro(fork.key, "$")):
+            raise StaleModelError(f"{fork.key!r} is gone, and was to be as it was last seen") from None
+
+
+async def _are_stale(forks: list[Fork]) -> bool:
+    """Whether documents that have no place for an operation are nonetheless what their classes say."""
+    known = [fork for fork in forks if not fork.is_guess]
+    for fork in known:
+        text = cast("bytes | None", await execute(fork.route, commands.get_ro(fork.key)))
+        try:
+            if text is not None:
+                fork.root.__rapyer_codec__.load(text)
+        except ValidationError:
+            return False
+    return bool(known)
 
 
 async def operate(
@@ -649,7 +715,10 @@ class Block(AsyncContextDecorator, Generic[_T]):
 
     def _leave(self) -> None:
         if self._token is not None:
-            _open.reset(self._token)
+            # Left in another context than it was entered in, as generators are that another task closes, it
+            # stays the value there, and nobody's transaction.
+            with suppress(ValueError):
+                _open.reset(self._token)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -664,15 +733,8 @@ class Block(AsyncContextDecorator, Generic[_T]):
             opened.restore()
             return
         try:
-            await _to_its_end(opened.commit())
+            await opened.commit()
         except CommandError as refused:
             if not self._ignores:
                 raise
             _log.warning("a transaction was refused, and ignore_redis_error says to go on: %s", refused)
-
-
-async def _to_its_end(work: Coroutine[Any, Any, _T]) -> _T:
-    # What is on its way to the server is applied whether or not anybody waits. The models must follow that.
-    task = asyncio.ensure_future(work)
-    task.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return await asyncio.shield(task)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError, field_validator, model_validator
 
 import rapyer
-from _hosts import Host
+from _hosts import Host, ServerHost
 from _package import unsaved
-from rapyer import AtomicRedisModel, Key
+from _servers import Kind, Server
+from rapyer import AtomicRedisModel, Key, init_rapyer, teardown_rapyer
 from rapyer.errors import ConcurrentTransactionError, KeyNotFound, StaleModelError
 from rapyer.types import RedisPriorityQueue
 
@@ -31,6 +36,7 @@ class Box(AtomicRedisModel):
     members: set[str] = set()
     queue: RedisPriorityQueue[str] = RedisPriorityQueue()
     line: Line = Line()
+    anything: Any = None
 
 
 @pytest.fixture
@@ -238,6 +244,295 @@ async def test_a_block_is_entered_once_and_made_anew_for_each_call_it_decorates(
     assert (await stored(on_host, box.key))["n"] == 103
 
 
+# -- batches that nobody waits for any more
+
+
+@contextmanager
+def paused(server: Server) -> Iterator[None]:
+    """The server takes what is sent to it, and answers when this is over."""
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+@pytest.fixture
+async def server(server_of: Callable[[Kind], Server]) -> AsyncIterator[Server]:
+    """A server that can be paused, with all models stored there."""
+    server = server_of("redis")
+    host = ServerHost(server)
+    await host.reset()
+    host.close()
+    await init_rapyer(redis=server.url)
+    yield server
+    await teardown_rapyer()
+
+
+async def cancelled(work: Coroutine[Any, Any, None]) -> None:
+    """Cancels work when what it sends is under way."""
+    task = asyncio.create_task(work)
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def heard() -> Any:
+    """The stored box, when what was sent before has been answered and models have followed."""
+    found = await Box.aget("1")
+    await asyncio.sleep(0.02)
+    return found
+
+
+async def follows(box: Any) -> Any:
+    """What is stored, when the model has heard what became of its batches and has been saved."""
+    await heard()
+    assert unsaved(box) == []
+    before = (await Box.aget("1")).redis_dump()
+    await box.asave()
+    assert (await Box.aget("1")).redis_dump() == before == box.redis_dump()
+    return before
+
+
+async def paused_box(**values: Any) -> Any:
+    return await Box(id="1", n=100, items=[1], **values).asave()
+
+
+async def test_a_nested_block_cancelled_while_it_is_sent_is_followed_without_the_outer_one(
+    server: Server,
+) -> None:
+    box = await paused_box()
+
+    async def transfer() -> None:
+        async with box.apipeline(fresh=False):
+            box.n -= 50
+            box.name = "taken back"
+            async with box.apipeline(fresh=False):
+                box.n += 1
+                box.items.append(2)
+
+    with paused(server):
+        await cancelled(transfer())
+        assert (box.n, box.name, box.items) == (100, "", [1])
+        save = asyncio.create_task(box.asave())
+        await asyncio.sleep(0.01)
+    await save
+    found = await follows(box)
+    assert (found["n"], found["name"], found["items"]) == (101, "", [1, 2])
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_an_outer_block_that_goes_on_has_what_its_cancelled_inner_one_did(
+    server: Server, fails: bool
+) -> None:
+    box = await paused_box(anything=[1])
+    box.anything.append(5)
+    box.items.append(6)
+
+    async def transfer() -> None:
+        async with box.apipeline(fresh=False):
+            box.n -= 50
+            with paused(server), pytest.raises(asyncio.CancelledError):
+                task = asyncio.current_task()
+                assert task is not None
+                asyncio.get_running_loop().call_later(0.05, task.cancel)
+                async with box.apipeline(fresh=False):
+                    box.n += 1
+                    box.items.append(2)
+                    box.anything.append(2)
+            assert (box.n, box.items, box.anything) == (50, [1, 6], [1, 5])
+            await heard()
+            assert (box.n, box.items, box.anything) == (51, [1, 6, 2], [1, 5, 2])
+            box.items.append(3)
+            if fails:
+                raise ZeroDivisionError
+
+    task = asyncio.create_task(transfer())
+    await asyncio.wait([task])
+    assert isinstance(task.exception(), ZeroDivisionError) is fails
+    found = await follows(box)
+    assert (found["n"], found["anything"]) == (101 if fails else 51, [1, 5, 2])
+    assert found["items"] == ([1, 6, 2] if fails else [1, 6, 2, 3])
+
+
+@pytest.mark.parametrize("step", range(12))
+async def test_a_nested_block_may_be_cancelled_anywhere(on_host: Host, box: Any, step: int) -> None:
+    async def transfer() -> None:
+        async with box.apipeline(fresh=False):
+            box.n -= 50
+            async with box.apipeline(fresh=False):
+                box.n += 1
+            box.n -= 1
+
+    task = asyncio.create_task(transfer())
+    for _ in range(step):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    await asyncio.sleep(0.02)
+    assert (await follows(box))["n"] in ((50,) if not task.cancelled() else (100, 101, 50))
+
+
+async def test_a_nested_block_refused_after_it_was_cancelled_leaves_nothing(server: Server) -> None:
+    box = await paused_box()
+    await (await Box.aget("1")).n.aincrease(1)  # type: ignore[attr-defined]
+
+    async def transfer() -> None:
+        async with box.apipeline(fresh=False):
+            box.name = "taken back"
+            async with box.apipeline(fresh=False):
+                box.items.append(2)
+                await box.n.aincrease(1, maximum=101)
+
+    with paused(server):
+        await cancelled(transfer())
+    found = await heard()
+    assert (found.n, found.items, found.name) == (101, [1], "")
+    assert (box.n, box.items, box.name) == (100, [1], "")
+    assert unsaved(box) == []
+
+
+async def test_changes_made_after_a_block_was_cancelled_stay_beside_what_it_did(server: Server) -> None:
+    box = await paused_box(names={"a": 1})
+    box.names["unsaved"] = 1
+
+    async def block() -> None:
+        async with box.apipeline(fresh=False):
+            box.n += 1
+            box.items.append(2)
+            box.names["b"] = 2
+
+    with paused(server):
+        await cancelled(block())
+        assert (box.n, box.items, box.names) == (100, [1], {"a": 1, "unsaved": 1})
+        box.name = "mine"
+        box.items.append(3)
+        box.names["c"] = 3
+    await heard()
+    assert (box.n, sorted(box.items), box.name) == (101, [1, 2, 3], "mine")
+    assert box.names == {"a": 1, "unsaved": 1, "b": 2, "c": 3}
+    # What the block sent is saved.
+    assert {part.steps for part in unsaved(box)} == {("name",), ("items",), ("names", "c")}
+    await box.asave()
+    await follows(box)
+
+
+async def test_a_document_saved_in_a_cancelled_block_is_known_when_it_is_there(server: Server) -> None:
+    box: Any = Box(id="1", n=1)
+
+    async def block() -> None:
+        async with rapyer.apipeline():
+            await box.asave()
+            box.n += 1
+
+    await Box.afind()
+    with paused(server):
+        await cancelled(block())
+        assert box.n == 1
+        box.name = "later"
+    await heard()
+    assert (box.n, box.name) == (2, "later")
+    assert [part.steps for part in unsaved(box)] == [("name",)]
+    await box.asave()
+    await follows(box)
+
+
+async def test_after_a_block_that_timed_out_the_next_one_waits_its_turn(server: Server) -> None:
+    box = await paused_box()
+
+    async def increase() -> None:
+        async with box.apipeline(fresh=False):
+            box.n += 1
+
+    with paused(server):
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(increase(), 0.05)
+        second = asyncio.create_task(increase())
+        await asyncio.sleep(0.01)
+        assert not second.done()
+    await second
+    assert (await follows(box))["n"] == 102
+
+
+# -- what an inner block saved
+
+
+async def test_an_unsaved_change_that_an_inner_block_sent_is_saved_when_the_outer_one_fails(
+    on_host: Host, box: Any
+) -> None:
+    box.anything = [1]
+    await box.asave()
+    box.anything.append(5)
+    box.items.append(4)
+    box.names["b"] = 2
+    box.name = "unsaved"
+    with pytest.raises(RuntimeError, match="outer"):
+        async with box.apipeline():
+            box.n += 1
+            async with box.apipeline():
+                box.anything.append(2)
+                box.items.append(6)
+                box.names["c"] = 3
+            raise RuntimeError("outer")
+    assert (box.n, box.anything, box.items) == (100, [1, 5, 2], [3, 1, 2, 4, 6])
+    assert (box.names, box.name) == ({"a": 1, "b": 2, "c": 3}, "unsaved")
+    assert [part.steps for part in unsaved(box)] == [("name",)]
+    await box.asave()
+    await follows(box)
+
+
+async def test_an_unsaved_change_that_the_outer_block_sends_is_unsaved_again_when_it_fails(
+    on_host: Host, box: Any
+) -> None:
+    box.items.append(4)
+    with pytest.raises(RuntimeError, match="outer"):
+        async with rapyer.apipeline():
+            box.items.append(5)
+            async with rapyer.apipeline():
+                box.n += 1
+            raise RuntimeError("outer")
+    assert (box.n, box.items) == (101, [3, 1, 2, 4])
+    assert [part.steps for part in unsaved(box)] == [("items",)]
+    await box.asave()
+    assert (await follows(box))["items"] == [3, 1, 2, 4]
+
+
+# -- blocks that end elsewhere, and errors
+
+
+async def test_a_block_that_another_task_closes_is_nobodys_any_more(on_host: Host, box: Any) -> None:
+    async def opened() -> AsyncIterator[Any]:
+        async with box.apipeline():
+            box.n += 5
+            yield box
+
+    held: Any = opened()
+    await anext(held)
+    assert (box.n, unsaved(box) != []) == (105, True)
+    await asyncio.create_task(held.aclose())
+    assert (box.n, unsaved(box)) == (100, [])
+    assert await box.n.aincrease() == 101
+    await asyncio.create_task(box.items.aappend(1))
+    async with box.apipeline():
+        box.n += 1
+    assert (await follows(box))["n"] == 102
+
+
+async def test_a_block_that_another_task_ends_is_sent(on_host: Host, box: Any) -> None:
+    async with rapyer.apipeline():
+        box.n += 1000
+        inner = rapyer.apipeline()
+        await inner.__aenter__()
+        box.n += 5
+        await asyncio.create_task(inner.__aexit__(None, None, None))
+        assert (await stored(on_host, box.key))["n"] == 105
+        # The block around is this task's again.
+        box.n += 1
+        assert (await stored(on_host, box.key))["n"] == 105
+    assert (await follows(box))["n"] == 1106
+
+
 class Even(AtomicRedisModel):
     id: Key[str]
     n: int = 0
@@ -269,3 +564,43 @@ async def test_an_operation_that_a_fields_validator_refuses_is_not_recorded(on_h
         await even.high.aincrease(20)
     assert (even.n, even.low, even.high) == (4, 20, 30)
     assert await Even.aget("1") == even
+
+
+class Maybe(AtomicRedisModel):
+    id: Key[str]
+    n: int = 0
+    line: Line | None = None
+
+
+async def test_a_nested_model_that_others_set_to_null_makes_a_block_stale(on_host: Host) -> None:
+    held: Any = await Maybe(id="1", line=Line()).asave()
+    with pytest.raises(StaleModelError, match=r"\$\.line\.count"):
+        async with held.apipeline():
+            held.n += 1
+            held.line.count = 5
+            await on_host.call("MODEL.SET", held.key, "$.line", "null")
+    assert (held.n, held.line.count) == (0, 0)
+    await held.aload()
+    assert (held.n, held.line) == (0, None)
+
+
+async def test_a_model_that_cannot_be_restored_leaves_no_other_as_it_is(
+    on_host: Host, box: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    other: Any = await Even(id="1").asave()
+
+    def fail(*_: object) -> None:
+        raise OSError("no way back")
+
+    with pytest.raises(RuntimeError, match="of the block"):
+        async with rapyer.apipeline():
+            other.low += 1
+            box.n += 1
+            monkeypatch.setattr(type(other), "__pydantic_fields_set__", property(fset=fail), raising=False)
+            raise RuntimeError("of the block")
+    monkeypatch.undo()
+    assert box.n == 100
+    assert "'Even:1' could not be made what it was" in caplog.text
+    async with box.apipeline():
+        box.n += 1
+    assert (await stored(on_host, box.key))["n"] == 101

@@ -494,10 +494,11 @@ async def test_a_block_cancelled_while_it_is_sent_is_applied_and_followed(on_hos
     task = asyncio.create_task(block())
     await asyncio.wait([task])
     for _ in range(200):
-        if unsaved(thing) == []:
+        if thing.n == 2:
             break
         await asyncio.sleep(0.01)
     assert thing.n == (await stored(on_host, thing))["n"] == 2
+    assert unsaved(thing) == []
 
 
 async def test_a_transaction_refreshes_by_the_groups_of_its_operations(on_host: Host) -> None:
