@@ -3,7 +3,7 @@
 from typing import Any, TypeVar
 
 from rapyer._keys import key_of
-from rapyer._lock import LEASE, Lock
+from rapyer._lock import LEASE, Duration, Lock
 from rapyer._many import delete_all
 from rapyer._registry import all_models, model_of
 from rapyer._transaction import Block, current
@@ -125,8 +125,8 @@ def alock_from_key(
     action: str = "default",
     save_at_end: bool = False,
     *,
-    lease: float = LEASE,
-    timeout: float | None = None,
+    lease: Duration = LEASE,
+    timeout: Duration | None = None,
 ) -> Lock[Any]:
     """The lock of the document under a key; the block gets its model, or None without one."""
     return _model_of(key).alock_from_key(key, action, save_at_end, lease=lease, timeout=timeout)

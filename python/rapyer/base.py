@@ -31,7 +31,7 @@ from rapyer._connection import Route, execute
 from rapyer._excluded import loading
 from rapyer._keys import full_key, full_keys, key_of, refuse_nested
 from rapyer._lifetime import ask_lifetime, change_lifetime
-from rapyer._lock import LEASE, Lock
+from rapyer._lock import LEASE, Duration, Lock
 from rapyer._many import delete_all, delete_matching, find, insert, load_many, pages
 from rapyer._metaclass import AtomicMetaclass
 from rapyer._policy import Ttl, milliseconds
@@ -575,8 +575,8 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         action: str = "default",
         save_at_end: bool = False,
         *,
-        lease: float = LEASE,
-        timeout: float | None = None,
+        lease: Duration = LEASE,
+        timeout: Duration | None = None,
     ) -> Lock[Self]:
         """A lock on this document for one kind of action, held for the block: `async with model.alock():`.
 
@@ -585,9 +585,10 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         Args:
             action: blocks of different actions do not exclude each other.
             save_at_end: save the model after a block that did not fail.
-            lease: the seconds after which the lock of a holder that died is free. While it is held it is
-                renewed.
-            timeout: how many seconds to wait for the lock before `LockTimeoutError`; None: for ever.
+            lease: the seconds, or a timedelta, after which the lock of a holder that died is free. While it
+                is held it is renewed.
+            timeout: how many seconds to wait for the lock before `LockTimeoutError`, also where the server
+                is silent; None: for ever, while the server answers. 0: it is asked once.
         """
         refuse_nested(self, "alock")
         return Lock(
@@ -608,8 +609,8 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
         action: str = "default",
         save_at_end: bool = False,
         *,
-        lease: float = LEASE,
-        timeout: float | None = None,
+        lease: Duration = LEASE,
+        timeout: Duration | None = None,
     ) -> "Lock[Self | None]":
         """The same lock for the document under a key; the block gets its model, or None without one."""
 

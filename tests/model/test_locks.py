@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
+import signal
 import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 import rapyer
 from _hosts import EmbeddedHost, Host
-from rapyer import AtomicRedisModel
+from _proxy import Proxy
+from _servers import KINDS, Kind, Server
+from rapyer import AtomicRedisModel, RedisConfig, init_rapyer, teardown_rapyer
 from rapyer.errors import (
     KeyNotFound,
     LockLostError,
     LockTimeoutError,
     NestedModelError,
+    RapyerConnectionError,
+    UnsupportedArgumentTypeError,
     UnsupportedArgumentValueError,
 )
 
@@ -33,6 +44,42 @@ class Account(AtomicRedisModel):
 @pytest.fixture
 async def account(on_host: Host) -> Any:
     return await Account(balance=1).asave()
+
+
+@pytest.fixture(params=KINDS)
+async def server(
+    request: pytest.FixtureRequest, server_of: Callable[[Kind], Server]
+) -> AsyncIterator[Server]:
+    """An empty server that may be silent for a while, with no models set up on it."""
+    running = server_of(request.param)
+    with running.client() as client:
+        client.flushall()
+    yield running
+    await teardown_rapyer()
+    AtomicRedisModel.Meta = RedisConfig()
+
+
+@contextmanager
+def silence(server: Server) -> Iterator[None]:
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+async def is_free(document: Any, action: str, within: float = 2) -> bool:
+    """Whether a lock with the usual lease can be had long before a lease left behind would be over."""
+
+    async def take() -> None:
+        async with document.alock(action, timeout=within):
+            pass
+
+    try:
+        await asyncio.create_task(take())
+    except LockTimeoutError:
+        return False
+    return True
 
 
 async def test_fifty_waiters_hold_it_one_after_the_other(on_host: Host, account: Any) -> None:
@@ -185,10 +232,115 @@ async def test_a_cancelled_holder_gives_it_back(account: Any) -> None:
         pass
 
 
+async def test_an_acquire_that_is_cancelled_leaves_no_lock_behind(on_host: Host, account: Any) -> None:
+    async def hold(action: str) -> None:
+        async with account.alock(action):
+            await asyncio.sleep(0.001)
+
+    for steps in range(30):
+        action = f"a{steps}"
+        task = asyncio.create_task(hold(action))
+        for _ in range(steps):
+            await asyncio.sleep(0 if steps < 15 else 0.0002)
+        task.cancel()
+        await asyncio.wait([task])
+        assert await is_free(account, action), steps
+
+
+async def test_an_acquire_whose_answer_is_lost_leaves_no_lock_behind(server: Server) -> None:
+    async with Proxy(server.port) as proxy:
+        await init_rapyer(redis=f"redis://127.0.0.1:{proxy.port}")
+        account = await Account().asave()
+        proxy.loses = "replies"
+        with pytest.raises(RapyerConnectionError):
+            async with account.alock("a"):
+                raise AssertionError("not entered")
+        proxy.loses = "nothing"
+        assert await is_free(account, "a")
+        async with account.alock("b"):
+            proxy.loses = "requests"
+        proxy.loses = "nothing"
+        assert await is_free(account, "b")
+
+
+async def test_time_to_wait_is_bounded_also_where_the_server_is_silent(server: Server) -> None:
+    await init_rapyer(redis=server.url)
+    account = await Account().asave()
+    started = time.monotonic()
+    with silence(server):
+        with pytest.raises(LockTimeoutError, match="did not say within"):
+            async with account.alock("a", timeout=0.3):
+                raise AssertionError("not entered")
+        assert 0.25 < time.monotonic() - started < 2
+        task = asyncio.create_task(account.alock("b").__aenter__())
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+    # What was taken after all is given back.
+    assert await is_free(account, "a")
+    assert await is_free(account, "b")
+
+
+async def test_a_lock_object_is_in_one_block_at_a_time(on_host: Host, account: Any) -> None:
+    lock = account.alock()
+    async with lock:
+        for enter in (lock.__aenter__, lambda: asyncio.create_task(lock.__aenter__())):
+            with pytest.raises(RuntimeError, match="was entered already: call alock"):
+                await enter()
+        assert lock.fencing_number > 0
+        async with account.alock():
+            pass
+    assert await is_free(account, "default")
+    async with lock:
+        pass
+    assert await is_free(account, "default")
+
+
+async def test_locks_keep_nothing_of_those_before(account: Any) -> None:
+    def tracked() -> Counter[str]:
+        gc.collect()
+        return Counter(type(thing).__name__ for thing in gc.get_objects())
+
+    async def take() -> None:
+        for number in range(200):
+            async with account.alock(), account.alock(str(number)):
+                pass
+
+    await take()
+    before = tracked()
+    await take()
+    more = {name: by for name, by in (tracked() - before).items() if by > 100}
+    assert not more
+
+
+async def test_durations_are_numbers_of_seconds_or_timedeltas(on_host: Host, account: Any) -> None:
+    for duration in (0.5, 1, timedelta(seconds=0.5)):
+        async with account.alock(lease=duration, timeout=duration):
+            assert await on_host.call("MODEL.LOCK", f"lock:default:{account.key}", "t", "PX", 1) is None
+        async with rapyer.alock_from_key(account.key, lease=duration, timeout=duration):
+            pass
+    async with account.alock():
+        started = time.monotonic()
+        assert not await is_free(account, "default", timedelta(milliseconds=30))  # type: ignore[arg-type]
+        assert time.monotonic() - started < 2
+    for wrong in ("1", True, b"1", [1]):
+        for name in ("lease", "timeout"):
+            with pytest.raises(UnsupportedArgumentTypeError, match=f"{name} must be a number of seconds or"):
+                account.alock(**{name: wrong})
+    with pytest.raises(UnsupportedArgumentTypeError, match="lease must be"):
+        account.alock(lease=None)
+    with pytest.raises(UnsupportedArgumentValueError, match="timeout must be"):
+        account.alock(timeout=float("nan"))
+    for action in (None, b"a", 1):
+        with pytest.raises(UnsupportedArgumentTypeError, match="action must be a text"):
+            account.alock(action)
+
+
 async def test_what_cannot_be_locked(account: Any) -> None:
     with pytest.raises(NestedModelError):
         account.inner.alock()
-    for lease in (0, -1, 86_401):
+    for lease in (0, -1, 86_401, float("nan"), timedelta(0), timedelta(days=2)):
         with pytest.raises(UnsupportedArgumentValueError, match="lease must be"):
             account.alock(lease=lease)
     lock = account.alock()

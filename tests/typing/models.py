@@ -227,7 +227,7 @@ async def blocks(thing: Thing) -> None:
     async with lock as same:
         assert_type(same, Thing)
         assert_type(lock.fencing_number, int)
-    async with Thing.alock_from_key("1") as maybe:
+    async with Thing.alock_from_key("1", lease=timedelta(minutes=1), timeout=timedelta(seconds=1)) as maybe:
         assert_type(maybe, Thing | None)
 
 
