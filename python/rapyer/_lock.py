@@ -4,7 +4,8 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from datetime import timedelta
 from types import TracebackType
@@ -13,7 +14,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from rapyer import _commands as commands
-from rapyer._connection import Route, execute
+from rapyer._connection import Route, execute, slot
 from rapyer._words import Command
 from rapyer.errors import (
     LockLostError,
@@ -25,7 +26,7 @@ from rapyer.errors import (
     UnsupportedArgumentValueError,
 )
 
-__all__ = ["LEASE", "Duration", "Lock"]
+__all__ = ["LEASE", "Duration", "Lease", "Lock", "fence_of"]
 
 _T = TypeVar("_T")
 
@@ -42,7 +43,8 @@ _LAST_WAIT: Final = 0.001
 _LONGEST_RETRY: Final = 5.0
 
 _log: Final = logging.getLogger("rapyer")
-_held: ContextVar[dict[tuple[int, str], "_Lease"] | None] = ContextVar("rapyer_locks", default=None)
+_held: ContextVar[dict[tuple[int, str], "Lease"] | None] = ContextVar("rapyer_locks", default=None)
+_fence: ContextVar[tuple[object, "Lease"] | None] = ContextVar("rapyer_fence", default=None)
 
 # Nobody awaits these, and an event loop alone does not keep its tasks alive.
 _giving_back: Final = set[asyncio.Task[None]]()
@@ -56,7 +58,23 @@ def _start(work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":
     return Context().run(asyncio.ensure_future, work)
 
 
-class _Lease:
+def fence_of(root: object) -> "Lease | None":
+    """The lease that the model is being saved under, at the end of a lock's block."""
+    found = _fence.get()
+    return None if found is None or found[0] is not root else found[1]
+
+
+@contextmanager
+def _fenced(root: object, lease: "Lease") -> Iterator[None]:
+    # Not an argument of `asave`, which models override.
+    token = _fence.set((root, lease))
+    try:
+        yield
+    finally:
+        _fence.reset(token)
+
+
+class Lease:
     """One hold of a lock by one task, however many of its blocks are inside each other."""
 
     def __init__(self, route: Route, name: str, seconds: float) -> None:
@@ -136,6 +154,28 @@ class _Lease:
                 _log.warning("the lock %r could not be renewed: %s", self._name, error)
                 self.lost = loop.time() >= over
 
+    def conditions(self, route: Route, key: str) -> list[Command]:
+        """What goes ahead of a write to a document in one batch, to have it refused once the lease is over.
+
+        Nothing where the lock is in another slot of a cluster than the document, and in no batch with it.
+        """
+        if slot(route, key) != slot(route, self._name):
+            return []
+        # A lock that its holder takes again keeps its number. Whatever else happened to it, it has another.
+        return [self._locking, commands.expect(self._name, "$.number", str(self.number))]
+
+    async def check(self) -> None:
+        """Raises `LockLostError` where the lease is over."""
+        if not await self._ask(commands.renew(self._name, self._token, px=self._milliseconds)):
+            self.lost = True
+            raise self.loss()
+
+    def loss(self) -> LockLostError:
+        return LockLostError(
+            f"the lease of {self._name!r} was over before its block was: somebody else may have held the "
+            "lock meanwhile; give it a longer lease, or keep the event loop free"
+        )
+
     async def release(self) -> None:
         self.task = None
         if self._renewal is not None:
@@ -211,7 +251,7 @@ class Lock(Generic[_T]):
         self._enter = enter
         self._leave = leave
         self._entered = False
-        self._lease: _Lease | None = None
+        self._lease: Lease | None = None
         self._value: _T
 
     @property
@@ -239,12 +279,12 @@ class Lock(Generic[_T]):
             raise
         return self._value
 
-    async def _take(self) -> _Lease:
+    async def _take(self) -> Lease:
         held, mine = _held.get() or {}, (id(self._route.transport), self.name)
         lease = held.get(mine)
         # A task started by the holder has a copy of its context; the lock is not that task's.
         if lease is None or lease.task is not asyncio.current_task() or not lease.depth:
-            lease = _Lease(self._route, self.name, self._seconds)
+            lease = Lease(self._route, self.name, self._seconds)
             await lease.acquire(self._timeout)
             _held.set({**held, mine: lease})
         lease.depth += 1
@@ -258,16 +298,14 @@ class Lock(Generic[_T]):
             return
         try:
             if kind is None and self._leave is not None and not lease.lost:
-                await self._leave(self._value)
+                with _fenced(self._value, lease):
+                    await self._leave(self._value)
         finally:
             await self._release(lease)
         if kind is None and lease.lost:
-            raise LockLostError(
-                f"the lease of {self.name!r} was over before its block was: somebody else may have held the "
-                "lock meanwhile; give it a longer lease, or keep the event loop free"
-            )
+            raise lease.loss()
 
-    async def _release(self, lease: _Lease) -> None:
+    async def _release(self, lease: Lease) -> None:
         self._lease, self._entered = None, False
         lease.depth -= 1
         if lease.depth == 0:

@@ -1,12 +1,13 @@
 """How a model is saved: only its edits, where the document is there; the whole, where it is not."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Any, Final, cast
 
 from rapyer import _commands as commands
 from rapyer._binding import ByKey, Held, Location, Root, path_text
 from rapyer._connection import Route, execute
+from rapyer._lock import Lease, fence_of
 from rapyer._native import CommandError as EngineError
 from rapyer._native import Document
 from rapyer._state import (
@@ -30,6 +31,7 @@ from rapyer._words import Command
 from rapyer.errors import (
     KeyNotFound,
     PathNotFoundError,
+    SlotMovingError,
     StaleModelError,
     WrongValueTypeError,
 )
@@ -57,11 +59,14 @@ async def save(
         ConstraintError: a value that changed in place breaks a bound of its field.
         CantSerializeRedisValueError: one would not be loaded again.
         KeyNotFound: it is gone, and only an existing one was to be saved.
+        LockLostError: it is saved at the end of a lock's block, and the lock was lost.
         StaleModelError: others went on deleting, making and changing it; or did once, and `if_unchanged`.
     """
-    state = state_of(root, key)
+    state, fence = state_of(root, key), fence_of(root)
+    # What was deleted in spite of a lock was deleted on purpose.
+    only_existing = only_existing or fence is not None
     if if_unchanged:
-        await _save_unchanged(root, key, route, state, text, only_existing=only_existing)
+        await _save_unchanged(root, key, route, state, text, fence, only_existing=only_existing)
         return
     for _ in range(_TRIES):
         versioned = route.optimistic or state.version is not None
@@ -70,14 +75,14 @@ async def save(
             root.__rapyer_codec__.check_fields(root)
             _validate_whole(root, text)
             words = commands.save(key, text, xx=only_existing, withversion=versioned, expect_policy=True)
-            done, version = told(await execute(route, words), versioned)
+            done, version = told(await _execute(fence, key, route, words), versioned)
             if done is None:
                 raise _gone(key)
             state.know(key, text, version)
             return
         parts = edits(root, base, text)
         try:
-            if await _send(root, route, state, parts, text):
+            if await _send(root, route, state, parts, text, fence=fence):
                 return
         except KeyNotFound:
             if only_existing:
@@ -143,6 +148,7 @@ async def _send(
     parts: list[Edit],
     text: bytes,
     conditions: Sequence[Command] = (),
+    fence: Lease | None = None,
 ) -> bool:
     """Whether edits were made on the server; the model follows others who changed what they are in."""
     check(root, parts)
@@ -157,11 +163,7 @@ async def _send(
         validate(root, rebased(cast("Document", state.base), parts, text), checked.made)
         conditions = [*conditions, *expected(key, state, checked.seen)]
     try:
-        if conditions:
-            batch = commands.exec_([*conditions, words])
-            reply = cast("list[Reply]", await execute(route, batch))[-1]
-        else:
-            reply = await execute(route, words)
+        reply = await _execute(fence, key, route, *conditions, words)
     except (PathNotFoundError, StaleModelError, WrongValueTypeError):
         # What an edit is in is gone, or another than was validated: the edits are made anew on what is.
         stored, version = told(await execute(route, commands.get_ro(key, withversion=versioned)), versioned)
@@ -174,13 +176,48 @@ async def _send(
     return True
 
 
+def _execute(fence: Lease | None, key: str, route: Route, *batch: Command) -> Awaitable[Reply]:
+    """The reply of the last of some commands, sent as one; under a lock, only while it is held."""
+    if fence is not None:
+        return _fenced(fence, key, route, batch)
+    # Without a coroutine of its own for what nearly every save is.
+    return execute(route, batch[0]) if len(batch) == 1 else _as_one(route, batch)
+
+
+async def _as_one(route: Route, batch: Sequence[Command]) -> Reply:
+    return cast("list[Reply]", await execute(route, commands.exec_(batch)))[-1]
+
+
+async def _fenced(fence: Lease, key: str, route: Route, batch: Sequence[Command]) -> Reply:
+    """In a cluster the lock may be on another node than the document: then it is looked at just before."""
+    held = fence.conditions(route, key)
+    if held:
+        try:
+            return await _as_one(route, [*held, *batch])
+        except StaleModelError:
+            await fence.check()
+            raise
+        except SlotMovingError:
+            # A lock that was taken meanwhile is where the slot will be, and the document where it was.
+            pass
+    await fence.check()
+    return await _as_one(route, batch)
+
+
 def _validate_whole(root: Root, text: bytes) -> None:
     if root.__rapyer_codec__.has_validators:
         validate(root, Document(text), ((),))
 
 
 async def _save_unchanged(
-    root: Root, key: RapyerKey, route: Route, state: State, text: bytes, *, only_existing: bool
+    root: Root,
+    key: RapyerKey,
+    route: Route,
+    state: State,
+    text: bytes,
+    fence: Lease | None,
+    *,
+    only_existing: bool,
 ) -> None:
     base = state.base
     if base is None:
@@ -204,11 +241,8 @@ async def _save_unchanged(
     validate(root, rebased(base, parts, text), checked_by_parts(root.__rapyer_codec__, parts).made)
     words = commands.edit(key, *(part.words for part in parts), ifversion=state.version, withversion=True)
     try:
-        if state.version is not None:
-            reply = await execute(route, words)
-        else:
-            batch = [commands.expect(key, "$", base.text()), words]
-            _, reply = cast("tuple[Reply, Reply]", await execute(route, commands.exec_(batch)))
+        seen = () if state.version is not None else (commands.expect(key, "$", base.text()),)
+        reply = await _execute(fence, key, route, *seen, words)
     except KeyNotFound:
         raise StaleModelError(f"{key!r} is gone, and was to be as it was last seen") from None
     _, state.version = told(reply, True)

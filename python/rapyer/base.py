@@ -31,7 +31,7 @@ from rapyer._connection import Route, execute
 from rapyer._excluded import loading
 from rapyer._keys import full_key, full_keys, key_of, refuse_nested
 from rapyer._lifetime import ask_lifetime, change_lifetime
-from rapyer._lock import LEASE, Duration, Lock
+from rapyer._lock import LEASE, Duration, Lock, fence_of
 from rapyer._many import delete_all, delete_matching, find, insert, load_many, pages
 from rapyer._metaclass import AtomicMetaclass
 from rapyer._policy import Ttl, milliseconds
@@ -206,7 +206,8 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
             await save_place(location, codec.dump(self), self)
         elif (transaction := taking_part(self)) is not None:
             insists = transaction.enlist(self).route.optimistic if if_unchanged is None else if_unchanged
-            transaction.save(self, codec.text(self), only_existing=only_existing, if_unchanged=insists)
+            exists = only_existing or fence_of(self) is not None
+            transaction.save(self, codec.text(self), only_existing=exists, if_unchanged=insists)
         else:
             route = self._rapyer_route()
             insists = route.optimistic if if_unchanged is None else if_unchanged
@@ -584,7 +585,8 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
 
         Args:
             action: blocks of different actions do not exclude each other.
-            save_at_end: save the model after a block that did not fail.
+            save_at_end: save the model after a block that did not fail, in one step with a look at the lock.
+                A document that was deleted stays so, `KeyNotFound`; nothing is saved once the lease is over.
             lease: the seconds, or a timedelta, after which the lock of a holder that died is free. While it
                 is held it is renewed.
             timeout: how many seconds to wait for the lock before `LockTimeoutError`, also where the server

@@ -21,6 +21,7 @@ from rapyer import AtomicRedisModel, Key, init_rapyer, teardown_rapyer
 from rapyer._connection import execute, scan
 from rapyer.errors import (
     KeyNotFound,
+    LockLostError,
     NotAppliedError,
     RapyerConnectionError,
     UnsupportedArgumentValueError,
@@ -166,6 +167,26 @@ async def test_what_is_done_as_one_needs_one_slot_and_says_so_before_anything_is
     deleting = (2, "MODEL.DEL", "Session:{u}a")
     assert await execute(route, ("MODEL.EXEC", 2, "Session:{u}a", "Session:{u}b", *deleting)) == [1]
     assert (await Session.aget("{u}b")).name == "{u}a"
+
+
+async def test_nothing_is_saved_under_a_lost_lock_whichever_node_has_the_lock(
+    on_cluster: RedisCluster,
+) -> None:
+    async def end(session: Session, text: str, *gone: str) -> None:
+        async with session.alock(save_at_end=True):
+            session.text = text
+            for key in gone:
+                await on_cluster.delete(key)
+
+    for name in ("{one}", "another"):
+        session = await Session(name=name).asave()
+        await end(session, "saved")
+        with pytest.raises(LockLostError):
+            await end(session, "late", session.alock().name)
+        assert (await Session.aget(name)).text == "saved"
+        with pytest.raises(KeyNotFound):
+            await end(session, "back again", session.key)
+        assert not await Session.aexists(name)
 
 
 async def test_many_tasks_share_one_connection_to_each_primary(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
 import signal
 import time
@@ -14,6 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from typing_extensions import Self
 
 import rapyer
 from _hosts import EmbeddedHost, Host
@@ -39,6 +41,17 @@ class Account(AtomicRedisModel):
     balance: int = 0
     name: str = ""
     inner: Inner = Inner()
+
+
+class Checked(AtomicRedisModel):
+    """Sees to something else whenever it is saved."""
+
+    balance: int = 0
+    saves: int = 0
+
+    async def asave(self, *args: Any, **options: Any) -> Self:
+        self.saves += 1
+        return await super().asave(*args, **options)
 
 
 @pytest.fixture
@@ -80,6 +93,12 @@ async def is_free(document: Any, action: str, within: float = 2) -> bool:
     except LockTimeoutError:
         return False
     return True
+
+
+async def stored(host: Host, key: str) -> Any:
+    text = await host.call("MODEL.GET_RO", key)
+    assert text is None or isinstance(text, bytes)
+    return None if text is None else json.loads(text)
 
 
 async def test_fifty_waiters_hold_it_one_after_the_other(on_host: Host, account: Any) -> None:
@@ -295,6 +314,70 @@ async def test_a_lock_object_is_in_one_block_at_a_time(on_host: Host, account: A
     async with lock:
         pass
     assert await is_free(account, "default")
+
+
+async def test_nothing_is_saved_once_the_lease_is_over(on_host: Host, account: Any) -> None:
+    key = account.key
+    for end in ("over", "taken", "gone"):
+        name = f"lock:{end}:{key}"
+        with pytest.raises(LockLostError, match="was over before"):
+            async with account.alock(end, save_at_end=True, lease=0.2):
+                account.balance = 5
+                if end == "gone":
+                    await on_host.call("DEL", name)
+                elif isinstance(on_host, EmbeddedHost):
+                    await on_host.pass_time(0.3)
+                else:
+                    # As a loop that is busy: the lease is not renewed.
+                    time.sleep(0.3)  # noqa: ASYNC251
+                if end == "taken":
+                    assert await on_host.call("MODEL.LOCK", name, "another", "PX", 1)
+                await on_host.call("MODEL.SET", key, "$.balance", "7")
+        assert (await stored(on_host, key))["balance"] == 7
+        await account.aload()
+
+
+async def test_saving_at_the_end_looks_at_the_lock_in_the_same_step(on_host: Host, account: Any) -> None:
+    class Late(Account):
+        async def asave(self, *args: Any, **options: Any) -> Self:
+            # After the block, before what it saves is sent.
+            await on_host.call("DEL", f"lock:default:{self.key}")
+            await on_host.call("MODEL.LOCK", f"lock:default:{self.key}", "another", "PX", 60_000)
+            return await super().asave(*args, **options)
+
+    late = Late(balance=1)
+    await Account.asave(late)
+    with pytest.raises(LockLostError):
+        async with late.alock(save_at_end=True):
+            late.balance = 5
+    assert (await stored(on_host, late.key))["balance"] == 1
+
+
+async def test_saving_at_the_end_is_how_the_model_saves(on_host: Host) -> None:
+    checked = await Checked().asave()
+    async with checked.alock(save_at_end=True):
+        checked.balance = 3
+    assert await stored(on_host, checked.key) == {"balance": 3, "saves": 2}
+    async with Checked.alock_from_key(checked.key, save_at_end=True) as again:
+        assert again is not None
+        await on_host.call("MODEL.SET", checked.key, "$.balance", "4")
+    assert await stored(on_host, checked.key) == {"balance": 4, "saves": 3}
+
+
+async def test_a_document_that_was_deleted_under_a_lock_stays_so(on_host: Host, account: Any) -> None:
+    for number, delete in enumerate((account.adelete, lambda: Account.adelete_by_key(account.key))):
+        await account.asave()
+        with pytest.raises(KeyNotFound):
+            async with account.alock(save_at_end=True):
+                account.balance = 9 + number
+                await delete()
+        assert await stored(on_host, account.key) is None
+    await account.asave()
+    with pytest.raises(KeyNotFound):
+        async with account.alock("other", save_at_end=True), rapyer.apipeline():
+            account.balance = 20
+            await Account.adelete_by_key(account.key)
+    assert await stored(on_host, account.key) is None
 
 
 async def test_locks_keep_nothing_of_those_before(account: Any) -> None:
