@@ -1,6 +1,6 @@
 """How a model is saved: only its edits, where the document is there; the whole, where it is not."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final, cast
 
@@ -163,7 +163,11 @@ async def _send(
         validate(root, rebased(cast("Document", state.base), parts, text), checked.made)
         conditions = [*conditions, *expected(key, state, checked.seen)]
     try:
-        reply = await _execute(fence, key, route, *conditions, words)
+        if fence is None and not conditions:
+            # Nearly every save: it does not pay for a call more.
+            reply = await execute(route, words)
+        else:
+            reply = await _execute(fence, key, route, *conditions, words)
     except (PathNotFoundError, StaleModelError, WrongValueTypeError):
         # What an edit is in is gone, or another than was validated: the edits are made anew on what is.
         stored, version = told(await execute(route, commands.get_ro(key, withversion=versioned)), versioned)
@@ -176,12 +180,11 @@ async def _send(
     return True
 
 
-def _execute(fence: Lease | None, key: str, route: Route, *batch: Command) -> Awaitable[Reply]:
+async def _execute(fence: Lease | None, key: str, route: Route, *batch: Command) -> Reply:
     """The reply of the last of some commands, sent as one; under a lock, only while it is held."""
     if fence is not None:
-        return _fenced(fence, key, route, batch)
-    # Without a coroutine of its own for what nearly every save is.
-    return execute(route, batch[0]) if len(batch) == 1 else _as_one(route, batch)
+        return await _fenced(fence, key, route, batch)
+    return await execute(route, batch[0]) if len(batch) == 1 else await _as_one(route, batch)
 
 
 async def _as_one(route: Route, batch: Sequence[Command]) -> Reply:
