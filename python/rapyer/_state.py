@@ -68,6 +68,7 @@ class Moved(Protocol):
     """What depends on the base of a model."""
 
     document: Document | None
+    is_guess: bool
     recorded: set[str]
     """The fields that the document holds the local changes of."""
 
@@ -129,9 +130,15 @@ class State:
             fork.move()
 
     def copy(self) -> "State":
-        """For a copy of the model, whose base moves by itself."""
-        copy = State(self.pk, self.key, self._text, self.version)
-        copy._base = None if self._base is None else self._base.fork()
+        """For a copy of the model, whose base moves by itself.
+
+        In a block it is what the block has made of it: what is recorded there is not unsaved in the copy.
+        """
+        if self.forks and not self.forks[-1].is_guess:
+            copy, ground = State(self.pk, self.key), self.ground
+        else:
+            copy, ground = State(self.pk, self.key, self._text, self.version), self._base
+        copy._base = None if ground is None else ground.fork()
         return copy
 
 

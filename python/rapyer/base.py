@@ -20,6 +20,7 @@ from rapyer._binding import (
     bind,
     binds,
     field,
+    handed_out,
     is_nested,
     is_place,
     merged,
@@ -722,7 +723,12 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     # That of a document knows what it knows; that of a nested model is a plain value.
 
     def __copy__(self) -> Self:
-        return _like(self, super().__copy__())
+        copy = _like(self, super().__copy__())
+        if place_of(self) is None and self._rapyer_state().forks:
+            # What fields hold is made anew in place where the block fails: the copy has its own.
+            for name in list(copy.__dict__):
+                handed_out(copy, name)
+        return copy
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return _like(self, super().__deepcopy__(memo))
@@ -730,7 +736,7 @@ class AtomicRedisModel(BaseModel, metaclass=AtomicMetaclass):
     def __getstate__(self) -> dict[Any, Any]:
         known = None
         if place_of(self) is None:
-            state = self._rapyer_state()
+            state = self._rapyer_state().copy()
             text = None if state.base is None else state.base.text()
             known = (state.pk, state.key, text, state.version)
         return {**super().__getstate__(), "__rapyer__": known}
