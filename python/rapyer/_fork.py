@@ -309,14 +309,19 @@ class Fork:
                 fork.around = self.around
                 fork.move()
 
-    def restore(self) -> None:
-        """Makes the model what it was on entry, on what the server is now known to hold."""
+    def restore(self, *, is_sent: bool) -> None:
+        """Makes the model what it was on entry, on what the server is now known to hold.
+
+        Where the batch was sent, the block had ended: what came to other fields since is not its own.
+        """
         root, codec = self.root, self.root.__rapyer_codec__
         self.leave()
         text, ground = self._text, self._ground()
         if self._entry is not None and ground is not None:
             # Not what the model was written as: fields that are not stored stay so.
             text = rebased(ground, self.unsaved_on_entry(), self._text).text()
+            if is_sent and (later := self._changed_since()):
+                text = rebased(Document(text), later, codec.text(root)).text()
         try:
             names = _changed_fields(Document(text), codec.text(root))
         except CantSerializeRedisValueError:
@@ -346,6 +351,14 @@ class Fork:
                 if name in members_of(loaded, name):
                     value = members_of(loaded, name)[name]
                     members_of(root, name)[name] = merged(members_of(root, name).get(name), value)
+
+    def _changed_since(self) -> list[Edit]:
+        """The unsaved changes made after the block's end, in fields that it did not change."""
+        if self._entry is None or self.document is None:
+            return []
+        own = _changed_fields(self._entry, self.document.text()).keys() | self.recorded
+        before = set(self.unsaved_on_entry())
+        return [part for part in self.unsaved() if part not in before and str(part.steps[0]) not in own]
 
     def settle(self, texts: "dict[str, bytes | None]") -> None:
         """The block was applied; `texts` are what the server then held of the fields changed in it."""

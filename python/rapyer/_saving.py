@@ -24,7 +24,7 @@ from rapyer._state import (
     state_of,
     told,
 )
-from rapyer._transaction import operate, taking_part
+from rapyer._transaction import operate, refuse_in_block, taking_part
 from rapyer._transport import Reply
 from rapyer._validation import checked_by_parts, expected, renew, validate
 from rapyer._words import Command
@@ -58,10 +58,12 @@ async def save(
     Raises:
         ConstraintError: a value that changed in place breaks a bound of its field.
         CantSerializeRedisValueError: one would not be loaded again.
+        ConcurrentTransactionError: it takes part in another task's block.
         KeyNotFound: it is gone, and only an existing one was to be saved.
         LockLostError: it is saved at the end of a lock's block, and the lock was lost.
         StaleModelError: others went on deleting, making and changing it; or did once, and `if_unchanged`.
     """
+    refuse_in_block(root)
     state, fence = state_of(root, key), fence_of(root)
     # What was deleted in spite of a lock was deleted on purpose.
     only_existing = only_existing or fence is not None
@@ -107,6 +109,7 @@ async def save_place(location: Location, text: bytes, value: Any) -> None:
         value: that value.
 
     Raises:
+        ConcurrentTransactionError: the model takes part in another task's block.
         KeyNotFound: the document is gone.
         StaleModelError: others went on changing it.
     """
@@ -117,6 +120,7 @@ async def save_place(location: Location, text: bytes, value: Any) -> None:
         transaction.changes(location)
         transaction.record(location, commands.edit(key))
         return
+    refuse_in_block(root)
     # The element has to be there, also where nothing of it changed.
     keyed = [path_text(steps[:at]) for at, step in enumerate(steps, 1) if isinstance(step, ByKey)]
     for _ in range(_TRIES):

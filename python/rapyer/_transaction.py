@@ -57,6 +57,7 @@ __all__ = [
     "operate",
     "read",
     "read_several",
+    "refuse_in_block",
     "taking_part",
 ]
 
@@ -112,6 +113,15 @@ def taking_part(root: Root) -> "Transaction | None":
     return mine
 
 
+def refuse_in_block(root: Root) -> None:
+    """Raises `ConcurrentTransactionError` where another task's block would be saved ahead of its end."""
+    if state_of(root).forks:
+        raise ConcurrentTransactionError(
+            f"{root.key!r} takes part in another task's block, whose changes are not saved before its end: "
+            "save it in that task, or load an instance for each task"
+        )
+
+
 class Transaction:
     """The operations recorded so far, and the models they are for."""
 
@@ -119,6 +129,7 @@ class Transaction:
         self.task = asyncio.current_task()
         self.around = _innermost()
         self.has_ended = False
+        self._is_sent = False
         self._operations: list[Command] = []
         self._forks: dict[int, Fork] = {}
         self._routes: dict[str, Route] = {}
@@ -339,7 +350,7 @@ class Transaction:
         self.has_ended = True
         forks, self._forks = list(self._forks.values()), {}
         for fork in forks:
-            _restore(fork)
+            _restore(fork, is_sent=self._is_sent)
 
     async def commit(self) -> None:
         """Sends what was recorded. An error leaves the server and the models as they were."""
@@ -353,6 +364,7 @@ class Transaction:
             self._settle(list(self._forks.values()), {})
             return
         # What is under way is applied whether or not anybody waits, and the models must follow that.
+        self._is_sent = True
         task = asyncio.ensure_future(self._send_all())
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
@@ -448,9 +460,9 @@ class Transaction:
         return texts
 
 
-def _restore(fork: Fork) -> None:
+def _restore(fork: Fork, *, is_sent: bool) -> None:
     try:
-        fork.restore()
+        fork.restore(is_sent=is_sent)
     except Exception:
         # The caller is to see what the block failed with, and the other models are to be restored.
         _log.exception("%r could not be made what it was before its block: load it again", fork.key)

@@ -455,6 +455,52 @@ async def test_after_a_block_that_timed_out_the_next_one_waits_its_turn(server: 
     assert (await follows(box))["n"] == 102
 
 
+async def test_changes_that_another_task_made_while_a_batch_was_refused_stay(server: Server) -> None:
+    box = await paused_box()
+    await (await Box.aget("1")).n.aincrease(1)  # type: ignore[attr-defined]
+
+    async def block() -> None:
+        async with box.apipeline(fresh=False):
+            await box.n.aincrease(1, maximum=101)
+            box.items.append(2)
+
+    with paused(server):
+        task = asyncio.create_task(block())
+        await asyncio.sleep(0.05)
+        box.name = "mine"
+        box.names["mine"] = 1
+    with pytest.raises(StaleModelError):
+        await task
+    assert (box.n, box.items, box.name, box.names) == (100, [1], "mine", {"mine": 1})
+    await box.asave()
+    await box.aload()
+    found = await follows(box)
+    assert (found["n"], found["items"], found["name"], found["names"]) == (101, [1], "mine", {"mine": 1})
+
+
+async def test_another_task_does_not_save_the_changes_of_a_block(on_host: Host, box: Any) -> None:
+    entered, done = asyncio.Event(), asyncio.Event()
+
+    async def block() -> None:
+        async with box.apipeline():
+            box.n -= 10
+            entered.set()
+            await done.wait()
+            raise RuntimeError("taken back")
+
+    task = asyncio.create_task(block())
+    await entered.wait()
+    for save in (box.asave, box.line.asave):
+        with pytest.raises(ConcurrentTransactionError, match="another task's block"):
+            await save()
+    done.set()
+    await asyncio.wait([task])
+    assert (await stored(on_host, box.key))["n"] == box.n == 100
+    box.name = "saved"
+    await box.asave()
+    assert (await follows(box))["name"] == "saved"
+
+
 # -- what an inner block saved
 
 
