@@ -285,18 +285,19 @@ class Fork:
             saved = saved - self.saved
             self._entry_edits = [part for part in self.unsaved_on_entry() if part not in saved]
 
+    def _pending(self) -> list[Command]:
+        """The operations of the blocks around, the outermost first, and of this one."""
+        return [*([] if self.around is None else self.around._pending()), *self.operations]
+
     def refuses(self, others: list[Command]) -> bool:
-        """Whether the operations of this block have no place on the base with those of an inner one."""
-        base = self._state.base
-        if base is None:
+        """Whether the operations of this block have no place on the base once those of an inner one are done.
+
+        What others did may have taken their place already: that is not the inner block's doing.
+        """
+        base, pending = self._state.base, self._pending()
+        if base is None or not others or _applies(base, [*others, *pending]):
             return False
-        document = base.fork()
-        try:
-            for words in (*others, *self.operations):
-                document.apply(words)
-        except CommandError:
-            return True
-        return False
+        return _applies(base, pending)
 
     # -- the end
 
@@ -439,6 +440,16 @@ def _loaded_or_held(codec: Codec, text: bytes | None, held: Any) -> Any:
     with suppress(ValidationError):
         return held if text is None else merged(held, codec.load(text))
     return held
+
+
+def _applies(ground: Document, operations: list[Command]) -> bool:
+    document = ground.fork()
+    try:
+        for words in operations:
+            document.apply(words)
+    except CommandError:
+        return False
+    return True
 
 
 def _replayed(ground: Document, operations: list[Command]) -> Document:

@@ -63,8 +63,8 @@ async def save(
         LockLostError: it is saved at the end of a lock's block, and the lock was lost.
         StaleModelError: others went on deleting, making and changing it; or did once, and `if_unchanged`.
     """
-    refuse_in_block(root)
     state, fence = state_of(root, key), fence_of(root)
+    refuse_in_block(state)
     # What was deleted in spite of a lock was deleted on purpose.
     only_existing = only_existing or fence is not None
     if if_unchanged:
@@ -120,7 +120,7 @@ async def save_place(location: Location, text: bytes, value: Any) -> None:
         transaction.changes(location)
         transaction.record(location, commands.edit(key))
         return
-    refuse_in_block(root)
+    refuse_in_block(state_of(root, key))
     # The element has to be there, also where nothing of it changed.
     keyed = [path_text(steps[:at]) for at, step in enumerate(steps, 1) if isinstance(step, ByKey)]
     for _ in range(_TRIES):

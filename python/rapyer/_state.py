@@ -203,8 +203,9 @@ def edits(root: Root, base: Document, text: bytes) -> list[Edit]:
         parts = _part(codec, steps, before, after)
         if parts and before is not None and before[:1] == b"[":
             parts = [part for part in parts if not _adds_untouched_default(root, codec, base, part)]
-        whole.update(part.steps for part in parts)
-        found += parts
+        for part in parts:
+            whole.add(part.steps)
+            found.append(part)
     return found
 
 

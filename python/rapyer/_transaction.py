@@ -78,7 +78,10 @@ def _innermost() -> "Transaction | None":
 
     One that ended in another context is still the variable's value here.
     """
-    found = _open.get()
+    return _still_open(_open.get())
+
+
+def _still_open(found: "Transaction | None") -> "Transaction | None":
     while found is not None and found.has_ended:
         found = found.around
     return found
@@ -86,7 +89,9 @@ def _innermost() -> "Transaction | None":
 
 def current() -> "Transaction | None":
     """The transaction this code is in: that of its own task, not one that the task was started in."""
-    found = _innermost()
+    found = _open.get()
+    if found is not None and found.has_ended:
+        found = _still_open(found)
     if found is None:
         return None
     try:
@@ -102,7 +107,8 @@ def taking_part(root: Root) -> "Transaction | None":
     Raises `ConcurrentTransactionError` in a task that was started in a block which the model takes part in:
     its work could not be taken back with the block.
     """
-    if (found := _innermost()) is None:
+    # Most operations are in no block, and pay for no more than this look.
+    if _open.get() is None or (found := _innermost()) is None:
         return None
     mine = current()
     if found is not mine and found.holds(root):
@@ -113,11 +119,11 @@ def taking_part(root: Root) -> "Transaction | None":
     return mine
 
 
-def refuse_in_block(root: Root) -> None:
+def refuse_in_block(state: State) -> None:
     """Raises `ConcurrentTransactionError` where another task's block would be saved ahead of its end."""
-    if state_of(root).forks:
+    if state.forks:
         raise ConcurrentTransactionError(
-            f"{root.key!r} takes part in another task's block, whose changes are not saved before its end: "
+            f"{state.key!r} takes part in another task's block, whose changes are not saved before its end: "
             "save it in that task, or load an instance for each task"
         )
 

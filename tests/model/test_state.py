@@ -1141,6 +1141,8 @@ def examples(count: int) -> settings:
     return settings(
         max_examples=count,
         deadline=None,
+        # The same programs in each run: other ones are searched for by hand, with more time.
+        derandomize=True,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
 
