@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 
-from rapyer import _commands as commands
+import rapyer._commands as commands
 from rapyer._binding import Location, handed_out, is_place
 from rapyer._codec import field_validator
 from rapyer._connection import execute

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from pydantic_core import from_json
 
-from rapyer import _commands as commands
+import rapyer._commands as commands
 from rapyer._binding import ByKey, Held, Segment, path_text
 from rapyer._codec import Codec
 from rapyer._native import Document, elements

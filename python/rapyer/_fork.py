@@ -15,7 +15,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from rapyer import _commands as commands
+import rapyer._commands as commands
 from rapyer._binding import Root, Segment, merged, path_text
 from rapyer._codec import Codec
 from rapyer._native import CommandError, Document

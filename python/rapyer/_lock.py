@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 from uuid import uuid4
 
-from rapyer import _commands as commands
+import rapyer._commands as commands
 from rapyer._connection import Route, execute, slot
 from rapyer._words import Command
 from rapyer.errors import (

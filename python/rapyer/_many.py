@@ -8,7 +8,7 @@ from functools import partial
 from itertools import repeat
 from typing import Any, Final, TypeVar, cast
 
-from rapyer import _commands as commands
+import rapyer._commands as commands
 from rapyer._binding import Root
 from rapyer._connection import Route, execute, scan, slot
 from rapyer._state import state_of

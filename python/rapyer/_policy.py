@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeAlias
 
-from rapyer import _commands as commands
+import rapyer._commands as commands
 from rapyer._words import Command
 from rapyer.actions import ActionGroup
 from rapyer.errors import UnsupportedArgumentTypeError, UnsupportedArgumentValueError

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final, cast
 
-from rapyer import _commands as commands
+import rapyer._commands as commands
 from rapyer._binding import ByKey, Held, Location, Root, path_text
 from rapyer._connection import Route, execute
 from rapyer._lock import Lease, fence_of

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast, runtim
 from pydantic import BaseModel, RootModel, ValidationError
 from pydantic_core import from_json, to_json
 
-from rapyer import _commands as commands
+import rapyer._commands as commands
 from rapyer._binding import ByKey, Root, Segment, merged, path_text
 from rapyer._codec import Codec
 from rapyer._elements import index_of, keys_of, named

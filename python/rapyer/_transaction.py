@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 from pydantic import ValidationError
 
-from rapyer import _commands as commands
+import rapyer._commands as commands
 from rapyer._binding import ByKey, Held, Location, Root, Segment, path_text
 from rapyer._connection import Route, execute, packed
 from rapyer._elements import conditions, expected, members_beside, named

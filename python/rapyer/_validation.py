@@ -7,7 +7,7 @@ is going to make of that; and the server is asked to make it only where that is 
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
-from rapyer import _commands as commands
+import rapyer._commands as commands
 from rapyer._binding import Root, Segment, path_text
 from rapyer._codec import Codec
 from rapyer._connection import Route, execute

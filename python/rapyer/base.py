@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import SchemaValidator, from_json
 from typing_extensions import Self
 
-from rapyer import _commands as commands
+import rapyer._commands as commands
 from rapyer._assignment import assign, names_updated, set_default, take_values, updated
 from rapyer._binding import (
     COPIED,

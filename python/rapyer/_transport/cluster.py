@@ -19,7 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 
-from rapyer import _commands as commands
+import rapyer._commands as commands
 from rapyer._policy import Policy
 from rapyer._transport import Exchange, Reply, ReplyError, Session, Words
 from rapyer._transport.limits import NETWORK_ERRORS, Limits, first_answer, pauses, within

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 from pydantic import ValidationError
 from typing_extensions import Self
 
-from rapyer import _commands as commands
+import rapyer._commands as commands
 from rapyer._binding import Location, Place, bind, path_text, unbound
 from rapyer._codec import Codec
 from rapyer._saving import save_place

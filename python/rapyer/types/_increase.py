@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from pydantic_core import from_json
 
-from rapyer import _commands as commands
+import rapyer._commands as commands
 from rapyer._binding import Location, Root, path_text
 from rapyer._codec import Codec
 from rapyer._connection import execute

@@ -5,7 +5,7 @@ from collections.abc import ItemsView, Mapping, ValuesView
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-from rapyer import _commands as commands
+import rapyer._commands as commands
 from rapyer._binding import Holder, Location, Place, bind, binds, is_place, merged
 from rapyer._codec import Codec
 from rapyer._native import elements

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeVar, cast,
 
 from typing_extensions import Self
 
-from rapyer import _commands as commands
+import rapyer._commands as commands
 from rapyer._binding import ByKey, Held, Holder, Location, Place, bind, binds, is_place, merged
 from rapyer._codec import Codec
 from rapyer._elements import key_of, told_apart

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
 from pydantic_core import core_schema, from_json
 from typing_extensions import NamedTuple
 
-from rapyer import _commands as commands
+import rapyer._commands as commands
 from rapyer._binding import Holder, Location, Place, binds, is_place
 from rapyer._codec import Codec
 from rapyer._native import elements

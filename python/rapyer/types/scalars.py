@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias, cast, overloa
 
 from pydantic_core import core_schema, to_json
 
-from rapyer import _commands as commands
+import rapyer._commands as commands
 from rapyer._binding import Holder, Place, binds, is_place, makes
 from rapyer._transaction import current
 from rapyer._words import Bound, Command, Word

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from typing_extensions import Self
 
-from rapyer import _commands as commands
+import rapyer._commands as commands
 from rapyer._binding import Holder, Location, Place, binds, is_place
 from rapyer._codec import Codec
 from rapyer._state import load, see
