@@ -8,7 +8,8 @@ import pytest
 
 from _hosts import Host
 from rapyer import AtomicRedisModel, RedisConfig, init_rapyer, teardown_rapyer
-from rapyer._state import Edit, edits, state_of
+from rapyer._edits import Edit, edits
+from rapyer._state import state_of
 
 __all__ = ["moves_deadline", "on_host", "unsaved"]
 

@@ -10,7 +10,9 @@ import rapyer._commands as commands
 from rapyer._binding import Location, handed_out, is_place
 from rapyer._codec import field_validator
 from rapyer._connection import execute
-from rapyer._state import defaults, is_versioned, learn, load, members_of, state_of, told
+from rapyer._edits import defaults
+from rapyer._local import members_of
+from rapyer._state import is_versioned, learn, load, state_of, told
 from rapyer._transaction import Transaction, current, taking_part
 from rapyer.errors import UnsupportedArgumentValueError
 from rapyer.types._atomic import record_assignment

@@ -18,21 +18,10 @@ from pydantic import ValidationError
 import rapyer._commands as commands
 from rapyer._binding import Root, Segment, merged, path_text
 from rapyer._codec import Codec
+from rapyer._edits import Edit, check, edits, is_within, rebased
+from rapyer._local import codec_at, members_of
 from rapyer._native import CommandError, Document
-from rapyer._state import (
-    Edit,
-    State,
-    check,
-    codec_at,
-    edits,
-    is_within,
-    keep_order,
-    load,
-    members_of,
-    rebased,
-    show,
-    take_over,
-)
+from rapyer._state import State, keep_order, load, show, take_over
 from rapyer._validation import Checked, checked_by_command, checked_by_parts, expected, validate
 from rapyer._words import Command, described
 from rapyer.errors import CantSerializeRedisValueError, CorruptedModelError, command_error

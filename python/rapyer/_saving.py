@@ -7,23 +7,11 @@ from typing import Any, Final, cast
 import rapyer._commands as commands
 from rapyer._binding import ByKey, Held, Location, Root, path_text
 from rapyer._connection import Route, execute
+from rapyer._edits import Edit, check, edit_words, edits, is_within, over, rebased
 from rapyer._lock import Lease, fence_of
 from rapyer._native import CommandError as EngineError
 from rapyer._native import Document
-from rapyer._state import (
-    Edit,
-    State,
-    check,
-    edit_words,
-    edits,
-    is_within,
-    over,
-    rebase,
-    rebased,
-    settled,
-    state_of,
-    told,
-)
+from rapyer._state import State, rebase, settled, state_of, told
 from rapyer._transaction import operate, refuse_in_block, taking_part
 from rapyer._transport import Reply
 from rapyer._validation import checked_by_parts, expected, renew, validate

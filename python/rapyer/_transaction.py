@@ -18,23 +18,12 @@ from pydantic import ValidationError
 import rapyer._commands as commands
 from rapyer._binding import ByKey, Held, Location, Root, Segment, path_text
 from rapyer._connection import Route, execute, packed
+from rapyer._edits import Edit, check, defaults, edits_over, over
 from rapyer._elements import conditions, expected, members_beside, named
 from rapyer._fork import Fork
 from rapyer._native import CommandError as EngineError
 from rapyer._native import Document, Engine, elements
-from rapyer._state import (
-    Edit,
-    State,
-    check,
-    defaults,
-    edits_over,
-    follow,
-    over,
-    see,
-    state_of,
-    take_over,
-    told,
-)
+from rapyer._state import State, follow, see, state_of, take_over, told
 from rapyer._transport import Reply
 from rapyer._validation import Checked, checked_by_command, puts, renew, validate
 from rapyer._validation import expected as insisting

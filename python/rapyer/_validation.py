@@ -11,13 +11,14 @@ import rapyer._commands as commands
 from rapyer._binding import Root, Segment, path_text
 from rapyer._codec import Codec
 from rapyer._connection import Route, execute
+from rapyer._local import codec_at
 from rapyer._native import Document
-from rapyer._state import State, codec_at, rebase, told
+from rapyer._state import State, rebase, told
 from rapyer._words import Command
 from rapyer.errors import KeyNotFound
 
 if TYPE_CHECKING:
-    from rapyer._state import Edit
+    from rapyer._edits import Edit
     from rapyer.fields import RapyerKey
 
 __all__ = [

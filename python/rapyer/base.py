@@ -32,13 +32,14 @@ from rapyer._connection import Route, execute
 from rapyer._excluded import loading
 from rapyer._keys import full_key, full_keys, key_of, refuse_nested
 from rapyer._lifetime import ask_lifetime, change_lifetime
+from rapyer._local import held_at, members_of
 from rapyer._lock import LEASE, Duration, Lock, fence_of
 from rapyer._many import delete_all, delete_matching, find, insert, load_many, pages
 from rapyer._metaclass import AtomicMetaclass
 from rapyer._policy import Ttl, milliseconds
 from rapyer._registry import holds_models
 from rapyer._saving import save, save_place
-from rapyer._state import State, held_at, is_versioned, load, members_of, rebase, state_of, told
+from rapyer._state import State, is_versioned, load, rebase, state_of, told
 from rapyer._transaction import Block, Transaction, current, operate, read, taking_part
 from rapyer.actions import ActionGroup, acts
 from rapyer.config import RedisConfig

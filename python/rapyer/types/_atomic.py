@@ -11,8 +11,9 @@ from typing_extensions import Self
 import rapyer._commands as commands
 from rapyer._binding import Location, Place, bind, path_text, unbound
 from rapyer._codec import Codec
+from rapyer._local import held_at
 from rapyer._saving import save_place
-from rapyer._state import held_at, learn, load
+from rapyer._state import learn, load
 from rapyer._transaction import Transaction, current, operate, read
 from rapyer._words import Command
 from rapyer.actions import ActionGroup, acts
