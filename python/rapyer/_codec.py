@@ -599,11 +599,6 @@ class Codec:
     def _kinds(self) -> set[str]:
         return _kinds(self._schema, dict(self._definitions))
 
-    @property
-    def holds_sets(self) -> bool:
-        """Whether there are sets at any depth."""
-        return not self._kinds.isdisjoint(("set", "frozenset"))
-
     @cached_property
     def holds_containers(self) -> bool:
         return self._holds((*_CONTAINERS, "any"))

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic_core import to_json
 
-__all__ = ["Difference", "difference", "is_faithful", "needs_siblings", "plain_class"]
+__all__ = ["difference", "is_faithful", "needs_siblings", "plain_class"]
 
 _Schema: TypeAlias = dict[str, Any]
 

@@ -21,7 +21,7 @@ from rapyer._codec import Codec
 from rapyer._edits import Edit, check, edits, is_within, rebased
 from rapyer._local import codec_at, members_of
 from rapyer._native import CommandError, Document
-from rapyer._state import State, keep_order, load, show, take_over
+from rapyer._state import State, is_versioned, keep_order, load, show, take_over
 from rapyer._validation import Checked, checked_by_command, checked_by_parts, expected, validate
 from rapyer._words import Command, described
 from rapyer.errors import CantSerializeRedisValueError, CorruptedModelError, command_error
@@ -242,6 +242,10 @@ class Fork:
         return commands.create(self.key, self._entry.text(), nx=True, expect_policy=True)
 
     # -- versions
+
+    def asks_version(self) -> bool:
+        """Whether the batch is to tell the version of the document."""
+        return self.insists or is_versioned(self.route, self._state)
 
     def expected(self) -> list[Command]:
         """What insists on the document that was last seen, or on what validators have seen of it."""

@@ -11,7 +11,7 @@ from rapyer._edits import Edit, check, edit_words, edits, is_within, over, rebas
 from rapyer._lock import Lease, fence_of
 from rapyer._native import CommandError as EngineError
 from rapyer._native import Document
-from rapyer._state import State, rebase, settled, state_of, told
+from rapyer._state import State, is_versioned, rebase, settled, state_of, told
 from rapyer._transaction import operate, refuse_in_block, taking_part
 from rapyer._transport import Reply
 from rapyer._validation import checked_by_parts, expected, renew, validate
@@ -59,9 +59,9 @@ async def save(
         await _save_unchanged(root, key, route, state, text, fence, only_existing=only_existing)
         return
     for _ in range(_TRIES):
-        versioned = route.optimistic or state.version is not None
         base = state.base
         if base is None:
+            versioned = is_versioned(route, state)
             root.__rapyer_codec__.check_fields(root)
             _validate_whole(root, text)
             words = commands.save(key, text, xx=only_existing, withversion=versioned, expect_policy=True)
@@ -77,7 +77,7 @@ async def save(
         except KeyNotFound:
             if only_existing:
                 raise _gone(key) from None
-            whole = rebased(base, parts, text).text()
+            whole, versioned = rebased(base, parts, text).text(), is_versioned(route, state)
             words = commands.create(key, whole, nx=True, withversion=versioned, expect_policy=True)
             done, version = told(await execute(route, words), versioned)
             if done is not None:
@@ -145,7 +145,7 @@ async def _send(
     """Whether edits were made on the server; the model follows others who changed what they are in."""
     check(root, parts)
     key, codec = cast("RapyerKey", state.key), root.__rapyer_codec__
-    versioned = route.optimistic or state.version is not None
+    versioned = is_versioned(route, state)
     words = commands.edit(key, *[part.words for part in parts], withversion=versioned)
     if codec.has_validators:
         checked = checked_by_parts(codec, parts)

@@ -78,6 +78,7 @@ def _still_open(found: "Transaction | None") -> "Transaction | None":
 
 def current() -> "Transaction | None":
     """The transaction this code is in: that of its own task, not one that the task was started in."""
+    # Not by `_innermost`: every assignment and operation would pay for the calls.
     found = _open.get()
     if found is not None and found.has_ended:
         found = _still_open(found)
@@ -422,7 +423,7 @@ class Transaction:
         versions: list[Command] = []
         expected: list[Command] = []
         for fork in forks:
-            if fork.insists or fork.route.optimistic or state_of(fork.root, fork.key).version is not None:
+            if fork.asks_version():
                 versioned.append(fork)
                 versions.append(commands.contains_ro(fork.key, "$", withversion=True))
             if fork.insists or fork.checked.seen:

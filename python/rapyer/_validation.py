@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Checked",
-    "checked_by",
     "checked_by_command",
     "checked_by_parts",
     "expected",
@@ -38,7 +37,7 @@ _PUTS: Final = commands.set_("", "", b"")[0]
 _Steps: TypeAlias = tuple[Segment, ...]
 
 
-def checked_by(codec: Codec, steps: _Steps) -> _Steps | None:
+def _checked_by(codec: Codec, steps: _Steps) -> _Steps | None:
     """The outermost place with validators that an operation at a place changes; None without one."""
     if not codec.has_validators:
         return None
@@ -65,10 +64,9 @@ class Checked(NamedTuple):
 
 def checked_by_command(codec: Codec, steps: _Steps, words: Command) -> Checked:
     """The places that a command on a place changes something in."""
-    made, seen = checked_by(codec, steps), checked_by(codec, steps)
-    if puts(words):
-        # Nothing of what was there stays.
-        seen = checked_by(codec, steps[:-1])
+    made = _checked_by(codec, steps)
+    # Of what is put as a whole, nothing that was there stays.
+    seen = _checked_by(codec, steps[:-1]) if puts(words) else made
     return Checked(_some(made), _some(seen))
 
 
@@ -77,11 +75,11 @@ def checked_by_parts(codec: Codec, parts: "Iterable[Edit]") -> Checked:
     checked = Checked(set(), set())
     for part in parts if codec.has_validators else ():
         steps, is_whole = part.steps, part.words[0] in ("SET", "UNSET")
-        made = checked_by(codec, steps)
+        made = _checked_by(codec, steps)
         if made is None and codec_at(codec, steps).has_validators:
             made = steps
         checked.made.update(_some(made))
-        checked.seen.update(_some(checked_by(codec, steps[:-1] if is_whole else steps)))
+        checked.seen.update(_some(_checked_by(codec, steps[:-1] if is_whole else steps)))
     return checked
 
 

@@ -43,7 +43,7 @@ def _texts(kind: type[_Number], **given: _Number | None) -> list[str | None]:
             raise UnsupportedArgumentValueError(
                 f"{name} of aincrease cannot be {value!r}: JSON has no such number"
             )
-        texts.append(int.__repr__(value) if isinstance(value, int) else float.__repr__(value))
+        texts.append(number_text(value))
     return texts
 
 
